@@ -1,0 +1,1 @@
+"""The command `messwerk`: every subcommand is a thin door to one package."""
