@@ -5,7 +5,8 @@
     │   ├── SourceError         a source cannot be opened or holds nothing readable
     │   │   └── NotSml              bytes are there, but they are another protocol
     │   ├── BusyError           a data folder or a port is held by somebody else
-    │   └── InvalidIdentifier   text or bytes that are no OBIS code, server ID, device ID …
+    │   ├── InvalidIdentifier   text or bytes that are no OBIS code, server ID, device ID …
+    │   └── EncodeError         a message holds something the wire cannot carry
     ├── RemoteError         a peer broke a rule; its fault, never ours to crash on
     │   ├── SmlError            bytes that are not what the language allows
     │   │   ├── DecodeError         structure or type is wrong: offset, path, expected, found
@@ -50,6 +51,18 @@ class BusyError(LocalError):
 
 class InvalidIdentifier(LocalError, ValueError):
     """Text or bytes that are not the identifier they should be."""
+
+
+class EncodeError(LocalError, ValueError):
+    """A message holds something the wire cannot carry.
+
+    `path` names the field (`GetListResponse.val_list[2].unit`), `expected` and `found` are
+    short phrases.
+    """
+
+    def __init__(self, *, path: str, expected: str, found: str) -> None:
+        self.path, self.expected, self.found = path, expected, found
+        super().__init__(f"{path}: expected {expected}, found {found}")
 
 
 class RemoteError(MesswerkError):

@@ -11,21 +11,35 @@ from dataclasses import dataclass, field
 from typing import Annotated, Final, Union
 
 from .types import (
-    I8, I16, I64, U8, U16, U32, U64, Boolean, ChoiceRule, Integer, ListRule, OctetString, Status,
-    Unsigned, ValueRule, sml_list,
-)  # fmt: skip
+    I8,
+    I16,
+    I64,
+    U8,
+    U32,
+    U64,
+    Boolean,
+    ChoiceRule,
+    Integer,
+    ListRule,
+    OctetString,
+    Status,
+    Unsigned,
+    ValueRule,
+    sml_alternative,
+    sml_list,
+)
 
 # --- time ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@sml_alternative
 class SecIndex:
     """SML_Time choice 01: a seconds index. Not a date."""
 
     value: U32
 
 
-@dataclass(frozen=True, slots=True)
+@sml_alternative
 class Timestamp:
     """SML_Time choice 02: seconds since 1970-01-01T00:00:00Z."""
 
@@ -44,7 +58,7 @@ class LocalTimestamp:
     season_time_offset: I16
 
 
-@dataclass(frozen=True, slots=True)
+@sml_alternative
 class BareSecIndex:
     """Quirk Q2: a time sent as a bare Unsigned32 without the choice around it (Holley)."""
 
@@ -67,7 +81,7 @@ class ScalerUnit:
     unit: U8
 
 
-@dataclass(frozen=True, slots=True)
+@sml_alternative
 class CosemValue:
     """SML_ListType choice 03 (since 1.05)."""
 
@@ -87,7 +101,7 @@ class TimestampedValue:
     simple_value: SimpleValue
 
 
-@dataclass(frozen=True, slots=True)
+@sml_alternative
 class TimeValue:
     """SML_ListType choice 01 (since 1.04): a time as the value."""
 
@@ -97,9 +111,7 @@ class TimeValue:
 LIST_TYPE: Final = ChoiceRule(alternatives=((1, TimeValue), (2, TimestampedValue), (3, CosemValue)))
 """SML_ListType, the explicit choice a list-typed SML_Value holds."""
 
-Value = Annotated[
-    Union[bool, bytes, Integer, Unsigned, TimeValue, TimestampedValue, CosemValue], ValueRule(lists=True)
-]
+Value = Annotated[Union[bool, bytes, Integer, Unsigned, TimeValue, TimestampedValue, CosemValue], ValueRule(lists=True)]
 """SML_Value: told apart by its own TL byte. Integers must be sized: `Unsigned64(5)`."""
 
 # --- list entries --------------------------------------------------------------------------
@@ -191,35 +203,35 @@ class ProfObjPeriodEntry:
 # --- parameter trees -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@sml_alternative
 class ValueParameter:
     """SML_ProcParValue choice 01."""
 
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@sml_alternative
 class PeriodParameter:
     """SML_ProcParValue choice 02."""
 
     value: Annotated[PeriodEntry, ListRule(PeriodEntry)]
 
 
-@dataclass(frozen=True, slots=True)
+@sml_alternative
 class TupelParameter:
     """SML_ProcParValue choice 03."""
 
     value: Annotated[TupelEntry, ListRule(TupelEntry)]
 
 
-@dataclass(frozen=True, slots=True)
+@sml_alternative
 class TimeParameter:
     """SML_ProcParValue choice 04."""
 
     value: Time
 
 
-@dataclass(frozen=True, slots=True)
+@sml_alternative
 class ListEntryParameter:
     """SML_ProcParValue choice 05 (since 1.04)."""
 
@@ -459,14 +471,50 @@ class Message:
 
 
 __all__ = [
-    "BODY_TAGS", "COSEM_TAGS", "LIST_TYPE", "AttentionResponse", "BareSecIndex", "Body",
-    "CosemValue", "GetListRequest", "GetListResponse", "GetProcParameterRequest",
-    "GetProcParameterResponse", "GetProfileListRequest", "GetProfileListResponse",
-    "GetProfilePackRequest", "GetProfilePackResponse", "ListEntry", "ListEntryParameter",
-    "LocalTimestamp", "Message", "MessageForm", "OpaqueBody", "PeriodEntry", "PeriodParameter",
-    "ProcParValue", "ProfObjHeaderEntry", "ProfObjPeriodEntry", "PublicCloseRequest",
-    "PublicCloseResponse", "PublicOpenRequest", "PublicOpenResponse", "ScalerUnit", "SecIndex",
-    "SetProcParameterRequest", "SimpleValue", "Time", "TimeParameter", "TimeValue",
-    "TimestampedValue", "Timestamp", "Tree", "TreePath", "TupelEntry", "TupelParameter", "Value",
-    "ValueEntry", "ValueParameter",
+    "BODY_TAGS",
+    "COSEM_TAGS",
+    "LIST_TYPE",
+    "AttentionResponse",
+    "BareSecIndex",
+    "Body",
+    "CosemValue",
+    "GetListRequest",
+    "GetListResponse",
+    "GetProcParameterRequest",
+    "GetProcParameterResponse",
+    "GetProfileListRequest",
+    "GetProfileListResponse",
+    "GetProfilePackRequest",
+    "GetProfilePackResponse",
+    "ListEntry",
+    "ListEntryParameter",
+    "LocalTimestamp",
+    "Message",
+    "MessageForm",
+    "OpaqueBody",
+    "PeriodEntry",
+    "PeriodParameter",
+    "ProcParValue",
+    "ProfObjHeaderEntry",
+    "ProfObjPeriodEntry",
+    "PublicCloseRequest",
+    "PublicCloseResponse",
+    "PublicOpenRequest",
+    "PublicOpenResponse",
+    "ScalerUnit",
+    "SecIndex",
+    "SetProcParameterRequest",
+    "SimpleValue",
+    "Time",
+    "TimeParameter",
+    "TimeValue",
+    "Timestamp",
+    "TimestampedValue",
+    "Tree",
+    "TreePath",
+    "TupelEntry",
+    "TupelParameter",
+    "Value",
+    "ValueEntry",
+    "ValueParameter",
 ]  # fmt: skip

@@ -232,9 +232,7 @@ class FieldRule:
     """Mandatory by the specification, but a real meter leaves it out (quirk Q12)."""
 
 
-Rule = Union[
-    OctetsRule, BooleanRule, IntegerRule, StatusRule, ValueRule, ListRule, ListOfRule, ChoiceRule
-]
+Rule = Union[OctetsRule, BooleanRule, IntegerRule, StatusRule, ValueRule, ListRule, ListOfRule, ChoiceRule]
 
 OctetString = Annotated[bytes, OctetsRule()]
 Boolean = Annotated[bool, BooleanRule()]
@@ -247,13 +245,32 @@ I16 = Annotated[int, IntegerRule(signed=True, width=2)]
 I64 = Annotated[int, IntegerRule(signed=True, width=8)]
 Status = Annotated[Unsigned, StatusRule()]
 
-
+_ALTERNATIVES: Final[set[type]] = set()
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 def sml_list(cls: type[T]) -> type[T]:
     """Declare a list of the specification: a frozen, keyword-only, slotted dataclass."""
     return dataclass(frozen=True, slots=True, kw_only=True)(cls)
+
+
+@dataclass_transform(frozen_default=True)
+def sml_alternative(cls: type[T]) -> type[T]:
+    """Declare an alternative of a choice that is one thing, not a list: it holds only `value`.
+
+    On the wire nothing marks it but the choice's tag: `72 62 01 65 …` is `SecIndex(value)`.
+    """
+    alternative = dataclass(frozen=True, slots=True)(cls)
+    assert [entry.name for entry in fields(typing.cast(Any, alternative))] == ["value"], (
+        "an alternative has the one field `value`"
+    )
+    _ALTERNATIVES.add(alternative)
+    return alternative
+
+
+def is_alternative(cls: type) -> bool:
+    """Whether `cls` was declared with `sml_alternative`: its one field stands for itself."""
+    return cls in _ALTERNATIVES
 
 
 def _camel(name: str) -> str:
@@ -265,7 +282,7 @@ def _rule(hint: Any) -> Rule:
     """The rule of one annotation, optional already taken off."""
     if typing.get_origin(hint) is Annotated:
         for extra in hint.__metadata__:
-            if isinstance(extra, Rule):  # type: ignore[arg-type,misc]
+            if isinstance(extra, Rule):  # type: ignore[arg-type]
                 return typing.cast(Rule, extra)
         return _rule(hint.__origin__)
     if typing.get_origin(hint) is tuple:
@@ -307,5 +324,6 @@ __all__ = [
     "Integer32", "Integer40", "Integer48", "Integer56", "Integer64", "IntegerRule", "ListOfRule",
     "ListRule", "OctetString", "OctetsRule", "Rule", "Status", "StatusRule", "Unsigned",
     "Unsigned8", "Unsigned16", "Unsigned24", "Unsigned32", "Unsigned40", "Unsigned48",
-    "Unsigned56", "Unsigned64", "ValueRule", "fields_of", "sml_list",
+    "Unsigned56", "Unsigned64", "ValueRule", "fields_of", "is_alternative", "sml_alternative",
+    "sml_list",
 ]  # fmt: skip
