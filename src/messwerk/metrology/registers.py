@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .power import BoolArray, FloatArray
+from .threshold import hysteresis, last_nonzero
 
 IntArray = NDArray[np.int64]
 
@@ -114,7 +115,7 @@ def fold(
     threshold = round(start_power_w * 1000)
     release = round(start_power_w * 1000 * RELEASE_RATIO)
     magnitude = np.abs(p_mws)
-    active = _hysteresis(magnitude, threshold, release, before.active)
+    active = hysteresis(magnitude, threshold, release, before.active)
     counted = np.where(active, p_mws, 0)
     zero = np.zeros_like(p_mws)
     imported, exported = np.maximum(counted, 0), np.maximum(-counted, 0)
@@ -130,8 +131,8 @@ def fold(
     r1 = r2 = r3 = r4 = zero
     reactive_after, p_sign_after = before.reactive, before.p_sign
     if mode is Mode.FOUR_QUADRANT:
-        reactive = _hysteresis(np.abs(q_mvars), threshold, release, before.reactive)
-        p_sign = _last_nonzero(np.sign(p_mws), before.p_sign)
+        reactive = hysteresis(np.abs(q_mvars), threshold, release, before.reactive)
+        p_sign = last_nonzero(np.sign(p_mws), before.p_sign)
         inductive = np.where(reactive, np.maximum(q_mvars, 0), 0)
         capacitive = np.where(reactive, np.maximum(-q_mvars, 0), 0)
         importing = p_sign > 0
@@ -148,18 +149,6 @@ def _quantise(power: FloatArray) -> IntArray:
     if len(power) and not np.abs(power).max() < POWER_LIMIT_W:
         raise ValueError(f"a power is not below {POWER_LIMIT_W:.0e} W")
     return np.rint(power * 1000.0).astype(np.int64)
-
-
-def _hysteresis(magnitude: IntArray, threshold: int, release: int, before: bool) -> BoolArray:
-    """True from reaching `threshold` until falling below `release`."""
-    decided = np.where(magnitude >= threshold, 1, np.where(magnitude < release, -1, 0))
-    return _last_nonzero(decided, 1 if before else -1) > 0
-
-
-def _last_nonzero(values: IntArray, before: int) -> IntArray:
-    """Replace each zero by the last value that was none; `before` stands ahead of the first."""
-    position = np.where(values != 0, np.arange(1, len(values) + 1), 0)
-    return np.concatenate(([before], values))[np.maximum.accumulate(position)]
 
 
 @dataclass(frozen=True, slots=True)
