@@ -43,7 +43,7 @@ def test_extended_telegram_of_a_real_meter() -> None:
     """A recorded E320's field values give its length and all four of its checksums: 11E1, 778A, E9B1, 2615."""
     telegram = info_telegram(push_1(extended=True))
     assert len(telegram) == 276
-    assert telegram[54:60].hex() == "6311e1007605"
+    assert telegram[56:60].hex() == "6311e100"
     assert bytes.fromhex("0163778a00") in telegram
     assert telegram.endswith(bytes.fromhex("63e9b1000000 1b1b1b1b 1a022615"))
 

@@ -52,3 +52,35 @@ class DisplayState:
 
 DARK: Final = DisplayState(on=False)
 """No segment lit."""
+
+# --- start-up ------------------------------------------------------------------------------
+
+DARK_S: Final = 2.0
+"""From mains on until the display lights up."""
+TEST_LINE_S: Final = 2.0
+"""Each line of the display test."""
+TEST_ROUNDS: Final = 3
+FIRMWARE_S: Final = 5.0
+"""Firmware version, then firmware checksum, this long each."""
+START_UP_S: Final = int(DARK_S + 2 * TEST_LINE_S * TEST_ROUNDS + 2 * FIRMWARE_S)
+"""Whole sequence; the INFO interface is silent until it is over."""
+ROLL_S: Final = 10
+"""Each entry of a rolling list."""
+
+
+def start_up_display(time_s: float, firmware_version: str, firmware_checksum: str) -> DisplayState:
+    """What shows `time_s` after mains came, 0 ≤ time_s < START_UP_S."""
+    test_end = DARK_S + 2 * TEST_LINE_S * TEST_ROUNDS
+    if time_s < DARK_S:
+        return DARK
+    if time_s < test_end:
+        upper = (time_s - DARK_S) % (2 * TEST_LINE_S) < TEST_LINE_S
+        return DisplayState(all_upper=upper, all_lower=not upper)
+    if time_s < test_end + FIRMWARE_S:
+        return DisplayState(upper_code="0.2.0", lower_value=firmware_version)
+    return DisplayState(upper_code="C.90.2", lower_value=firmware_checksum)
+
+
+def rolling_entry(time_s: float, entries: int) -> int:
+    """Which of a rolling list's entries shows `time_s` after the start-up sequence."""
+    return int(time_s // ROLL_S) % entries

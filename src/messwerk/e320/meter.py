@@ -1,0 +1,395 @@
+"""The E320: three phases in, registers, display and a telegram each second out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ..identity import ServerId
+from ..metrology import Energies, Mode, PhasePowers, PulseOutput, Registers, fold, kwh
+from ..metrology.power import NOMINAL_VOLTAGE_V, BoolArray
+from ..metrology.registers import REGISTER_RANGE_MWS
+from ..metrology.threshold import hysteresis
+from ..seconds_index import SECONDS_INDEX_MAX, SecondsIndex
+from .display import DARK, DISK_BARS, START_UP_S, DisplayState, rolling_entry, start_up_display
+from .error_register import AREA_ERRORS, CRITICAL, Error, error_text, is_critical
+from .history import DAY_S, History
+from .info import REGISTER_CODES, InfoPush, Phases, info_telegram, register_names, status_word
+from .nonvolatile import Memory
+from .state import RECORD_SIZE, State
+from .variant import FirmwareParameters, UserSettings, Variant
+
+PHASE_ON_V: Final = 0.8 * NOMINAL_VOLTAGE_V
+"""A phase's symbol and status bit come on."""
+PHASE_OFF_V: Final = 0.6 * NOMINAL_VOLTAGE_V
+"""... and go off again."""
+SUPPLY_V: Final = 0.5 * NOMINAL_VOLTAGE_V
+"""One phase at this voltage keeps the electronics running."""
+BLOCK_S: Final = DAY_S
+"""Seconds folded at once when time is fast-forwarded."""
+INFO_LIT_S: Final = 0.5
+"""The INFO symbol shows a running push for the first half of each second."""
+PHASE_SYMBOLS: Final = ("L1", "L2", "L3")
+
+
+class E320:
+    """One base meter. Time passes only by `tick` and `advance`; nothing here knows a calendar.
+
+    A new object is a meter whose mains have just come: it goes on from what `memory` holds and
+    runs its start-up sequence, pushing nothing until that is over. While no phase carries
+    voltage the meter is off and its seconds index stands still.
+    """
+
+    def __init__(
+        self,
+        *,
+        server_id: ServerId,
+        variant: Variant,
+        memory: Memory,
+        parameters: FirmwareParameters = FirmwareParameters(),  # noqa: B008 (frozen)
+        settings: UserSettings | None = None,
+    ) -> None:
+        """`settings`: user settings of a meter that starts for the first time; later ones are remembered.
+
+        Raises StoreDamaged when memory holds no trustworthy state.
+        """
+        self.server_id: Final = server_id
+        self.variant: Final = variant
+        self.parameters: Final = parameters
+        self._memory = memory
+        self._names = register_names(variant.mode)
+        self._plugged = True
+        self._state = State(settings=settings or UserSettings(pin_on=parameters.pin_protection))
+        self._history = History()
+        self._boot()
+
+    # --- time ------------------------------------------------------------------------------
+
+    def tick(self, powers: PhasePowers) -> bytes | None:
+        """One second. Returns the framed INFO telegram, or None while starting up or without mains.
+
+        Registers and index are in non-volatile memory before the telegram is returned; should
+        memory refuse to be written, F.F. says so and nothing is sent.
+        """
+        if len(powers) != 1:
+            raise ValueError(f"a tick is one second, not {len(powers)}")
+        self._run(powers)
+        if not self._save() or not self._on or self._uptime_s < START_UP_S:
+            return None
+        return info_telegram(self.info_push())
+
+    def advance(self, powers: PhasePowers) -> None:
+        """n seconds at once: the same state as n ticks, without telegrams, saved at the end."""
+        for block in powers.blocks(BLOCK_S):
+            self._run(block)
+        self._save(force=True)
+
+    def cut_power(self) -> None:
+        """Pull the plug: the power-fail interrupt saves, and the display goes dark."""
+        self._plugged = False
+        self._power_down()
+
+    def restore_power(self) -> None:
+        """Mains are back (as far as the phases carry voltage): the start-up sequence begins."""
+        self._plugged = True
+        if not self._on:
+            self._boot()
+
+    def close(self) -> None:
+        """Power down in an orderly way and let go of the memory."""
+        self._power_down()
+        self._memory.close()
+
+    # --- what can be read ------------------------------------------------------------------
+
+    @property
+    def on(self) -> bool:
+        """The electronics have supply."""
+        return self._on
+
+    @property
+    def uptime_s(self) -> int:
+        """Whole seconds since mains came."""
+        return self._uptime_s
+
+    @property
+    def seconds_index(self) -> SecondsIndex:
+        return SecondsIndex(self._state.seconds_index)
+
+    @property
+    def push_counter(self) -> int:
+        """File counter of the last push."""
+        return self._state.push_counter
+
+    @property
+    def registers(self) -> Registers:
+        return self._state.registers
+
+    @property
+    def settings(self) -> UserSettings:
+        return self._state.settings
+
+    @property
+    def error_register(self) -> int:
+        """F.F."""
+        return self._state.error_register
+
+    @property
+    def power_w(self) -> int:
+        """Net active power of the last second, + = import, truncated toward zero."""
+        return int(self._net_mws / 1000)
+
+    @property
+    def phase_power_w(self) -> tuple[float, float, float]:
+        """Active power of each phase in the last second."""
+        return self._phase_power_w
+
+    @property
+    def voltage_present(self) -> Phases:
+        """Phases whose voltage symbol is lit."""
+        return self._voltage_present
+
+    @property
+    def pulses(self) -> int:
+        """Pulses of the metrological LED in the last second."""
+        return self._pulses
+
+    @property
+    def history(self) -> History:
+        return self._history
+
+    @property
+    def status_word(self) -> int:
+        """The 32 status bits as pushed."""
+        floor_w = self.variant.start_power_w / 3
+        l1, l2, l3 = (power_w <= -floor_w for power_w in self._phase_power_w)
+        return status_word(
+            above_start_up=self._state.fold.active,
+            sum_exports=self._state.fold.active and self._net_mws < 0,
+            phase_exports=(l1, l2, l3),
+            field_reversed=self._field_reversed,
+            return_stop=self._return_stop,
+            fatal_error=is_critical(self._state.error_register),
+            voltage_present=self._voltage_present,
+        )
+
+    def info_push(self) -> InfoPush:
+        """What the INFO interface says in this second."""
+        return InfoPush(
+            server_id=self.server_id,
+            seconds_index=self.seconds_index,
+            push_counter=self._state.push_counter,
+            status_word=self.status_word,
+            registers=self._state.registers,
+            names=self._names if self.parameters.info_reactive else self._names[:2],
+            extended=self._state.settings.extended,
+            power_w=self.power_w if self.parameters.active_power_shown else None,
+        )
+
+    # --- commands --------------------------------------------------------------------------
+
+    def change_settings(self, settings: UserSettings) -> None:
+        """Set the user's data-protection settings, as the menu does."""
+        self._state.settings = settings
+        self._save()
+
+    def raise_error(self, error: Error) -> None:
+        """Set bits of F.F."""
+        self._state.error_register |= error
+        self._save()
+
+    def heal_error(self, error: Error) -> None:
+        """Communication is back: clear such bits. Critical bits stay."""
+        self._state.error_register &= ~(error & ~CRITICAL)
+        self._save()
+
+    def reset_errors(self) -> None:
+        """The reset command that clears critical errors."""
+        self._state.error_register &= ~CRITICAL
+        self._save()
+
+    # --- display ---------------------------------------------------------------------------
+
+    def display_state(self, after_s: float = 0.0) -> DisplayState:
+        """What the display shows `after_s` seconds after the last whole second, 0 ≤ after_s < 1."""
+        if not self._on:
+            return DARK
+        time_s = self._uptime_s + after_s
+        if time_s < START_UP_S:
+            return start_up_display(time_s, self.parameters.firmware_version, self.parameters.firmware_checksum)
+        code, value, unit = self._upper_line(time_s - START_UP_S)
+        lower = ("P", str(self.power_w), "W") if self._power_shown else ("", "", "")
+        return DisplayState(
+            upper_code=code,
+            upper_value=value,
+            upper_unit=unit,
+            lower_code=lower[0],
+            lower_value=lower[1],
+            lower_unit=lower[2],
+            symbols=self._symbols(after_s),
+            disk=self._state.disk + 1 if self._state.fold.active else 0,
+        )
+
+    @property
+    def _power_shown(self) -> bool:
+        protected = self.parameters.pin_protection and self._state.settings.pin_on
+        return self.parameters.active_power_shown and not protected
+
+    def _upper_line(self, time_s: float) -> tuple[str, str, str]:
+        entries = [
+            (_short_code(name), f"{kwh(getattr(self._state.registers, name)):06d}", _display_unit(name))
+            for name in self._names
+        ]
+        if is_critical(self._state.error_register):
+            entries.insert(0, ("F.F.", error_text(self._state.error_register), ""))
+        return entries[rolling_entry(time_s, len(entries))]
+
+    def _symbols(self, after_s: float) -> frozenset[str]:
+        lit = {name for name, present in zip(PHASE_SYMBOLS, self._voltage_present, strict=True) if present}
+        if self._state.fold.active:
+            lit |= {"-A", "arrow_left"} if self._net_mws < 0 else {"+A", "arrow_right"}
+        if after_s < INFO_LIT_S:
+            lit.add("INFO")
+        return frozenset(lit)
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _boot(self) -> None:
+        loaded = self._memory.load()
+        self._on = True
+        self._uptime_s = 0
+        self._net_mws = 0
+        self._phase_power_w = (0.0, 0.0, 0.0)
+        self._voltage_present: Phases = (False, False, False)
+        self._field_reversed = False
+        self._return_stop = False
+        self._pulses = 0
+        self._history_changed = False
+        if "state" in loaded.areas:
+            self._recall(loaded.areas, loaded.sequence)
+            skipped = 0 if self._state.orderly else self._memory.reserve_s
+            self._state.seconds_index += 1 + skipped
+            if not self.parameters.keep_settings:
+                self._state.settings = UserSettings(pin_on=self.parameters.pin_protection, extended=False)
+        for copy in loaded.damaged:
+            self._state.error_register |= AREA_ERRORS[copy.split()[0]]
+        self._state.orderly = False
+        self._save()
+
+    def _recall(self, areas: dict[str, bytes], sequence: dict[str, int]) -> None:
+        """Take the newest state; the history area carries the state of the moment it was written."""
+        state, history = areas["state"], areas.get("history")
+        if history is not None:
+            self._history = History.from_bytes(history[RECORD_SIZE:])
+            if sequence["history"] > sequence["state"]:
+                state = history[:RECORD_SIZE]
+        self._state = State.from_bytes(state)
+
+    def _power_down(self) -> None:
+        if self._on:
+            self._state.orderly = True
+            self._save(force=True)
+            self._on = False
+
+    def _save(self, *, force: bool = False) -> bool:
+        """Write what must survive; True when it is written."""
+        if not self._on:
+            return True
+        record = self._state.to_bytes()
+        areas = {"state": record}
+        if self._history_changed:
+            areas["history"] = record + self._history.to_bytes()
+        try:
+            self._memory.save(areas, force=force)
+        except OSError:
+            self._state.error_register |= Error.MEMORY_WRITE
+            return False
+        self._history_changed = False
+        return True
+
+    def _run(self, powers: PhasePowers) -> None:
+        """Let these seconds pass, with and without supply."""
+        supplied: BoolArray = np.max(powers.u_v, axis=1) >= (SUPPLY_V if self._plugged else np.inf)
+        edges = (np.flatnonzero(np.diff(supplied)) + 1).tolist()
+        for start, end in zip([0, *edges], [*edges, len(powers)], strict=True):
+            if start == end:
+                continue
+            if not supplied[start]:
+                self._power_down()
+                continue
+            if not self._on:
+                self._boot()
+            self._measure(powers[start:end])
+
+    def _measure(self, powers: PhasePowers) -> None:
+        """Seconds with supply: count, keep history, pulse, and note what the last one looked like."""
+        state, n = self._state, len(powers)
+        energies = fold(powers.p_sum_w, powers.q_sum_var, self.variant.mode, self.variant.start_power_w, state.fold)
+        self._close_days(energies, n)
+        state.registers = state.registers.add(energies)
+        state.fold = energies.after
+        self._turn_disk(energies)
+        self._count_seconds(n)
+        self._net_mws = int(energies.net_mws[-1])
+        self._return_stop = bool(energies.return_stop[-1])
+        l1, l2, l3 = powers.p_w[-1].tolist()
+        self._phase_power_w = (l1, l2, l3)
+        self._field_reversed = powers.field_reversed is not None and bool(powers.field_reversed[-1])
+        u1, u2, u3 = (
+            bool(hysteresis(powers.u_v[:, phase], PHASE_ON_V, PHASE_OFF_V, before)[-1])
+            for phase, before in enumerate(self._voltage_present)
+        )
+        self._voltage_present = (u1, u2, u3)
+
+    def _count_seconds(self, n: int) -> None:
+        state, before_s = self._state, self._uptime_s
+        self._uptime_s += n
+        state.seconds_index += n
+        if state.seconds_index > SECONDS_INDEX_MAX:  # after 136 years of operation
+            state.seconds_index = SECONDS_INDEX_MAX
+            state.error_register |= Error.SECONDS_INDEX
+        pushes = max(0, self._uptime_s - max(before_s, START_UP_S - 1))
+        state.push_counter = (state.push_counter + pushes) & 0xFFFF_FFFF
+
+    def _turn_disk(self, energies: Energies) -> None:
+        """One step of the disk a pulse of the metrological LED."""
+        if self.parameters.led_reactive and self.variant.mode.has_reactive:
+            energy = energies.r1_mvars + energies.r2_mvars + energies.r3_mvars + energies.r4_mvars
+        else:
+            energy = energies.import_mws + energies.export_mws
+        output, pulses = PulseOutput(self.variant.rating.pulses_per_kwh, self._state.pulse_remainder).feed(energy)
+        self._state.pulse_remainder = output.remainder
+        self._state.disk = (self._state.disk + int(pulses.sum())) % DISK_BARS
+        self._pulses = int(pulses[-1])
+
+    def _close_days(self, energies: Energies, n: int) -> None:
+        """Put every day of history that ends within these seconds into the ring."""
+        state = self._state
+        if state.secured:
+            return
+        first = DAY_S - (state.seconds_index - state.anchor) % DAY_S
+        if first > n:
+            return
+        running = state.registers.after_each_second(energies)
+        for second in range(first - 1, n, DAY_S):
+            marks = int(running["import_mws"][second]), int(running["export_mws"][second])
+            self._history.close_day(*self._since(state.day_marks, marks))
+            state.day_marks = marks
+        self._history_changed = True
+
+    def _since(self, before: tuple[int, int], after: tuple[int, int]) -> tuple[int, int]:
+        """Energy between two readings of +A and -A, across a wrap; a balanced -A may come out negative."""
+        imported, exported = ((b - a) % REGISTER_RANGE_MWS for a, b in zip(before, after, strict=True))
+        if self.variant.mode is Mode.BALANCED_EXPORT and exported > REGISTER_RANGE_MWS // 2:
+            exported -= REGISTER_RANGE_MWS
+        return imported, exported
+
+
+def _short_code(name: str) -> str:
+    _, _, c, d, e, _ = REGISTER_CODES[name]
+    return f"{c}.{d}.{e}"
+
+
+def _display_unit(name: str) -> str:
+    return "kWh" if name.endswith("mws") else "kvarh"
