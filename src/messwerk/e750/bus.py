@@ -42,8 +42,11 @@ class Module(Protocol):
         """Multicast groups it listens to."""
         ...
 
-    def on_frame(self, frame: bytes, sender: ServerId) -> None:
-        """Take one frame. Must not raise for anything a frame may hold."""
+    def on_frame(self, frame: bytes, sender: ServerId, group: Group | None) -> None:
+        """Take one frame; `group` is None when it went to this module alone.
+
+        Must not raise for anything a frame may hold.
+        """
         ...
 
 
@@ -117,7 +120,7 @@ class Bus:
                     return
                 frame, sender, to = self._queue.popleft()
                 for module in self._receivers(sender, to):
-                    self._hand_over(module, frame, sender)
+                    self._hand_over(module, frame, sender, to if isinstance(to, Group) else None)
             self.storms += 1
             log.warning("a storm on the bus: %d frames dropped", len(self._queue))
         finally:
@@ -130,9 +133,9 @@ class Bus:
             return (module,) if module is not None else ()
         return tuple(module for module in self._modules.values() if to in module.groups and module.server_id != sender)
 
-    def _hand_over(self, module: Module, frame: bytes, sender: ServerId) -> None:
+    def _hand_over(self, module: Module, frame: bytes, sender: ServerId, group: Group | None) -> None:
         try:
-            module.on_frame(frame, sender)
+            module.on_frame(frame, sender, group)
         except Exception:
             self.failures += 1
             log.exception("module %s failed on a frame of %s, please report this", module.server_id, sender)

@@ -143,6 +143,11 @@ class SmlServer:
         """Bytes that belonged to no whole frame."""
         return self._decoder.bytes_skipped
 
+    @property
+    def busy(self) -> bool:
+        """Whether a file waits for a pending answer."""
+        return bool(self._work)
+
     def receive(self, data: bytes, now: float | None = None, *, broadcast: bool = False) -> bytes:
         """Take the next bytes of the stream; returns the framed answers that are ready.
 

@@ -1,0 +1,109 @@
+"""Object names of the SyM² trees, profiles and lists.
+
+Names from published OBIS tables of the SyM² specification 1.03 and of its gateway lineage; the
+tree 81 81 C7 8B is ours [design].
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..obis import ObisCode
+
+
+def _code(digits: str) -> ObisCode:
+    return ObisCode(bytes.fromhex(digits))
+
+
+# Device identification
+IDENTIFICATION: Final = _code("8181c78201ff")
+DEVICE_CLASS: Final = _code("8181c78202ff")
+MANUFACTURER: Final = _code("8181c78203ff")
+SERVER_ID: Final = _code("8181c78204ff")
+PUBLIC_KEY: Final = _code("8181c78205ff")
+FIRMWARE: Final = _code("8181c78206ff")
+FIRMWARE_ENTRY: Final = _code("8181c7820701")
+FIRMWARE_NAME: Final = _code("8181c78208ff")
+FIRMWARE_VERSION: Final = _code("818100020000")
+FIRMWARE_ACTIVE: Final = _code("8181c7820eff")
+
+# Attributes
+SECONDS_INDEX: Final = _code("0000600800ff")
+STATUS_WORD: Final = _code("810060050000")
+REMAINING_PERIOD: Final = _code("8181c78484ff")
+
+# Tuples
+SPECIAL_TUPLES: Final = _code("8181c78401ff")
+CURRENT_TUPLE: Final = _code("8181c78404ff")
+TUPLE_POWER_RESTORED: Final = _code("8181c78405ff")
+TUPLE_RESERVE_EXHAUSTED: Final = _code("8181c78406ff")
+TUPLE_BEFORE_OUTAGE: Final = _code("8181c78407ff")
+TUPLE_LAST_SYNC: Final = _code("8181c78408ff")
+
+# Load profile
+LOAD_PROFILE: Final = _code("0100630100ff")
+PROFILE_15_MINUTES: Final = _code("8181c78611ff")
+"""The gateway lineage's name of the quarter-hour profile; answered like LOAD_PROFILE."""
+SIGNATURE_IMPORT: Final = _code("8181c78402ff")
+SIGNATURE_EXPORT: Final = _code("8181c78403ff")
+PROFILE_COLUMNS: Final = (
+    _code("0100010801ff"), _code("0100050801ff"), _code("0100080801ff"), SIGNATURE_IMPORT,
+    _code("0100020801ff"), _code("0100060801ff"), _code("0100070801ff"), SIGNATURE_EXPORT,
+)  # fmt: skip
+"""+A, R1, R4, their signature, -A, R2, R3, their signature [order: design]."""
+
+# Instantaneous values
+MONITORING: Final = _code("8181c78501ff")
+CURRENT_LIST: Final = _code("990000000003")
+POWER: Final = _code("01000f0700ff")
+POWER_PHASES: Final = (_code("0100230700ff"), _code("0100370700ff"), _code("01004b0700ff"))
+CURRENT_PHASES: Final = (_code("01001f0700ff"), _code("0100330700ff"), _code("0100470700ff"))
+CURRENT_NEUTRAL: Final = _code("01005b0700ff")
+VOLTAGE_PHASES: Final = (_code("0100200700ff"), _code("0100340700ff"), _code("0100480700ff"))
+ANGLE_U2_U1: Final = _code("0100510701ff")
+ANGLE_U3_U1: Final = _code("0100510702ff")
+ANGLE_CURRENTS: Final = (_code("0100510704ff"), _code("010051070fff"), _code("010051071aff"))
+FREQUENCY: Final = _code("01000e0700ff")
+
+# Time and synchronisation
+DEVICE_TIME: Final = _code("8181c78810ff")
+UTC: Final = _code("010000090b00")
+ZONE_OFFSET: Final = _code("810000090b01")
+SYNC_ACTIVE: Final = _code("810000090b02")
+NTP: Final = _code("8181c78801ff")
+NTP_SERVERS: Final = _code("8181c78802ff")
+NTP_SERVER: Final = _code("8181c7880201")
+NTP_PORT: Final = _code("8181c78803ff")
+SYNC_PERIOD: Final = _code("8181c78804ff")
+SYNC_OFFSET: Final = _code("8181c78805ff")
+NTP_ENABLED: Final = _code("8181c78806ff")
+
+# The base module's own settings [design]
+SETTINGS: Final = _code("8181c78b00ff")
+PERIOD_PHASE: Final = _code("8181c78b02ff")
+PERIOD_LENGTH: Final = _code("8181c78b03ff")
+SIGNATURE_PROFILE: Final = _code("8181c78b04ff")
+CT_RATIO: Final = _code("0101000402ff")
+VT_RATIO: Final = _code("0101000403ff")
+LED_ACTIVE: Final = _code("0000600300ff")
+LED_REACTIVE: Final = _code("0000600301ff")
+
+# Device lists of the communication module
+VISIBLE_DEVICES: Final = _code("81811006ffff")
+NEW_DEVICES: Final = _code("81811016ffff")
+VANISHED_DEVICES: Final = _code("81811026ffff")
+ACTIVE_DEVICES: Final = _code("81811106ffff")
+ACTIVATE_DEVICE: Final = _code("81811106fbff")
+DEACTIVATE_DEVICE: Final = _code("81811106fcff")
+DELETE_DEVICE: Final = _code("81811106fdff")
+
+
+def list_entry(root: ObisCode, number: int) -> ObisCode:
+    """Name of entry `number` (from 0) of a device list: `81 81 10 06 qq ss`, 254 entries a list."""
+    return ObisCode(root[:4] + bytes((number // 254 + 1, number % 254 + 1)))
+
+
+# Log book
+LOG_BOOK: Final = _code("8181c789e1ff")
+EVENT: Final = _code("8181c789e2ff")
+EVENT_DETAILS: Final = _code("8181c78123ff")
