@@ -27,6 +27,7 @@ check: $(VENV)/installed-test  ## linters, types, layers and the Rust side, with
 	$(BIN)/lint-imports
 	cargo fmt --manifest-path rust/Cargo.toml --check
 	cargo clippy --quiet --manifest-path rust/Cargo.toml --all-targets -- -D warnings
+	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --quiet --manifest-path rust/Cargo.toml --features extension-module -- -D warnings
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo test --quiet --manifest-path rust/Cargo.toml
 
 bench: $(VENV)/installed-test  ## every claim of speed, with its peers in the same run

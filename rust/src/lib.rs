@@ -1,17 +1,24 @@
 //! `messwerk._core`: the hot loops of Messwerk. Bytes and columns in and out; never policy.
+//!
+//! Everything that touches no Python object is plain Rust, tested by `cargo test` and fuzzed
+//! without an interpreter; `objects`, `encode` and `bindings` are its Python face.
 
-use pyo3::prelude::*;
+pub mod crc;
+pub mod decode;
+pub mod frame;
+pub mod path;
+pub mod plan;
+pub mod tl;
 
-mod crc;
+#[cfg(feature = "extension-module")]
+mod bindings;
+#[cfg(feature = "extension-module")]
+mod encode;
+#[cfg(feature = "extension-module")]
+mod objects;
 
-#[pymodule]
-fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(crc16_x25, module)?)?;
-    Ok(())
-}
-
-/// CRC-16/X-25 over `data`; `b"123456789"` gives 0x906E.
-#[pyfunction]
-fn crc16_x25(data: &[u8]) -> u16 {
-    crc::x25(data)
+#[cfg(feature = "extension-module")]
+#[pyo3::pymodule]
+fn _core(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+    bindings::register(module)
 }

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import DecodeError
-from .binary import _LIST, _TYPE_NAMES, _head
-
-MAX_ELEMENTS = 100_000
+from .. import _core
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +35,7 @@ def outline(payload: bytes) -> list[Element]:
 
     Where the bytes stop making sense the rest is one element of type `malformed`.
     """
-    elements: list[Element] = []
-    open_lists: list[int] = []
-    offset = 0
-    while offset < len(payload):
-        while open_lists and not open_lists[-1]:
-            open_lists.pop()
-        depth = len(open_lists)
-        if open_lists:
-            open_lists[-1] -= 1
-        if payload[offset] == 0:
-            elements.append(Element(offset, depth, "end of message", 0, payload[offset : offset + 1]))
-            offset += 1
-            continue
-        try:
-            head = _head(payload, offset, "")
-        except DecodeError:
-            elements.append(Element(offset, depth, "malformed", len(payload) - offset, payload[offset:]))
-            break
-        end = head.body if head.type == _LIST else head.end
-        elements.append(Element(offset, depth, _TYPE_NAMES[head.type], head.length, payload[offset:end]))
-        if head.type == _LIST:
-            open_lists.append(head.length)
-        offset = end
-    return elements
+    return [
+        Element(offset, depth, kind, length, payload[offset:end])
+        for offset, depth, kind, length, end in _core.outline(payload)
+    ]
