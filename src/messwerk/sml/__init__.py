@@ -50,6 +50,7 @@ from .messages import (
     ValueParameter,
 )
 from .outline import Element, outline
+from .reading import EdlStatus, FnnStatus, Reading, TelegramReading, readings
 from .transport import Frame, FrameDecoder, Rejected, frame
 from .types import (
     Integer,
@@ -73,14 +74,16 @@ from .types import (
 )
 
 __all__ = [
-    "Attention", "AttentionResponse", "BareSecIndex", "Body", "CosemValue", "Deviation", "Element", "Frame",
-    "FrameDecoder", "GetListRequest", "GetListResponse", "GetProcParameterRequest", "GetProcParameterResponse",
-    "GetProfileListRequest", "GetProfileListResponse", "GetProfilePackRequest", "GetProfilePackResponse", "Integer",
-    "Integer8", "Integer16", "Integer24", "Integer32", "Integer40", "Integer48", "Integer56", "Integer64", "Leniency",
-    "ListEntry", "ListEntryParameter", "LocalTimestamp", "Message", "MessageForm", "OpaqueBody", "PeriodEntry",
-    "PeriodParameter", "ProfObjHeaderEntry", "ProfObjPeriodEntry", "PublicCloseRequest", "PublicCloseResponse",
-    "PublicOpenRequest", "PublicOpenResponse", "Rejected", "ScalerUnit", "SecIndex", "SetProcParameterRequest",
-    "SmlFile", "TimeParameter", "TimeValue", "Timestamp", "TimestampedValue", "Tree", "TupelEntry", "TupelParameter",
+    "Attention", "AttentionResponse", "BareSecIndex", "Body", "CosemValue", "Deviation", "EdlStatus", "Element",
+    "FnnStatus", "Frame", "FrameDecoder", "GetListRequest", "GetListResponse", "GetProcParameterRequest",
+    "GetProcParameterResponse", "GetProfileListRequest", "GetProfileListResponse", "GetProfilePackRequest",
+    "GetProfilePackResponse", "Integer", "Integer8", "Integer16", "Integer24", "Integer32", "Integer40",
+    "Integer48", "Integer56", "Integer64", "Leniency", "ListEntry", "ListEntryParameter", "LocalTimestamp",
+    "Message", "MessageForm", "OpaqueBody", "PeriodEntry", "PeriodParameter", "ProfObjHeaderEntry",
+    "ProfObjPeriodEntry", "PublicCloseRequest", "PublicCloseResponse", "PublicOpenRequest", "PublicOpenResponse",
+    "Reading", "Rejected", "ScalerUnit", "SecIndex", "SetProcParameterRequest", "SmlFile", "TelegramReading",
+    "TimeParameter", "TimeValue", "Timestamp", "TimestampedValue", "Tree", "TupelEntry", "TupelParameter",
     "Unsigned", "Unsigned8", "Unsigned16", "Unsigned24", "Unsigned32", "Unsigned40", "Unsigned48", "Unsigned56",
     "Unsigned64", "ValueEntry", "ValueParameter", "attention_text", "decode", "encode", "frame", "outline",
+    "readings",
 ]  # fmt: skip
