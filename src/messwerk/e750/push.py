@@ -127,7 +127,10 @@ class PushQueue:
 
     def receive(self, data: bytes) -> bool:
         """Take bytes the central station sent; returns whether the file on its way is acknowledged."""
-        return any([self._acknowledges(answer) for answer in self._listener.receive(data)])
+        acknowledged = False
+        for answer in self._listener.receive(data):
+            acknowledged |= self._acknowledges(answer)
+        return acknowledged
 
     def _acknowledges(self, answer: ResponseFile) -> bool:
         sent = self._on_its_way

@@ -1,0 +1,329 @@
+"""The communication module: the way from the central station to every module on the bus.
+
+Pull: request files arrive over TCP, RS-232 or a modem; a file for a base module goes over the
+bus as it came and its answer comes back as it went, so signatures stay untouched. Push: tuples
+and profile rows go out until they are acknowledged. Sans I/O: wall-clock time is `now` in Unix
+seconds, handed to `poll`, `push_file` and `push_failed`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .. import sml
+from ..errors import DecodeError, SmlError
+from ..identity import ServerId
+from ..sml import Attention, Body
+from ..sml.session import Pending, Request, SmlClient, attention
+from ..tuples import STATUS_SOI, SignedTuple
+from . import object_names as names
+from .bus import Group, Segment
+from .devices import Device, DeviceList
+from .log_book import Event, LogBook
+from .push import Position, PushQueue
+from .routing import Conversation
+from .state import StateFile
+from .users import Users
+
+DEVICE_CLASS_LAN: Final = bytes.fromhex("8181c78248ff")
+EXCHANGE_WITHIN_S: Final = 10.0
+"""A module that does not answer on the bus for this long is disturbed. [design]"""
+EXCHANGES_WAITING_MAX: Final = 64
+"""Requests that may wait for one module. [design]"""
+SYNC_PERIOD_S: Final = 3600
+"""How often the synchronisation token goes out when time is known. Source: seen in a gateway dump."""
+SAVE_EVERY_S: Final = 60
+"""Acknowledged positions are forced to the disk this often; a kill loses none of them."""
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request file on its way over the bus."""
+
+    frame: bytes
+    deliver: Callable[[bytes | None], None]
+    """Takes the answering frame, or None when there is none."""
+    deadline: float = math.inf
+
+
+class CommunicationModule:
+    """One gateway between the bus and the world.
+
+    `folder` holds state and log book and belongs to it alone. `credentials` are the first
+    users, name to password; later ones are kept in the state. Raises BusyError, StoreDamaged,
+    LocalError.
+    """
+
+    groups: Final = frozenset({Group.TUPLES})
+
+    def __init__(
+        self,
+        server_id: ServerId,
+        bus: Segment,
+        folder: Path,
+        *,
+        credentials: Mapping[str, str],
+        manufacturer: bytes = b"LGZ",
+        activate_new: bool = True,
+    ) -> None:
+        self.server_id, self.bus, self.manufacturer = server_id, bus, manufacturer
+        self.device_class = DEVICE_CLASS_LAN
+        self.now: float | None = None
+        """Wall-clock time as last handed in; None before."""
+        self.log = LogBook(folder)
+        self.users = Users(credentials)
+        self.devices = DeviceList(self.report, activate_new=activate_new)
+        self.push = PushQueue(server_id)
+        self.sync_enabled = False
+        """Whether this module sends synchronisation tokens at `sync_period_s` + `sync_offset_s`."""
+        self.sync_period_s, self.sync_offset_s = SYNC_PERIOD_S, 0
+        self.unexpected_frames = 0
+        """Frames from the bus nobody waited for, or that were not readable."""
+        self.invalid_tuples = 0
+        """Broadcasts that were no tuple of their sender."""
+        self._file_numbers = itertools.count(1)
+        self._exchanges: dict[ServerId, deque[_Exchange]] = {}
+        self._latest: dict[ServerId, deque[tuple[int, SignedTuple]]] = {}
+        self._last_token = 0
+        self._saved_at = 0.0
+        self._state = StateFile(folder / "state")
+        state = self._state.load()
+        if state is not None:
+            self.push.from_state(state["push"])
+            self.devices.from_state(state["devices"])
+            self.users.from_state(state["users"])
+            self.sync_enabled, self.sync_period_s, self.sync_offset_s = state["sync"]
+        self.report(Event.POWER_RETURNED)
+        bus.attach(self)
+
+    # --- time ------------------------------------------------------------------------------
+
+    def poll(self, now: float) -> None:
+        """Say what time it is, about once a second: time-outs, vanished devices, the token."""
+        self.now = now
+        for server_id, waiting in self._exchanges.items():
+            if waiting and now >= waiting[0].deadline:
+                self._finish(server_id, None)
+        self.devices.look_for_vanished(now)
+        if self.sync_enabled:
+            self._token_when_due(now)
+        if self.devices.changed or now - self._saved_at >= SAVE_EVERY_S:
+            self._saved_at, self.devices.changed = now, False
+            self.save(durable=True)
+
+    def _token_when_due(self, now: float) -> None:
+        boundary = int((now - self.sync_offset_s) // self.sync_period_s) * self.sync_period_s + self.sync_offset_s
+        if boundary > self._last_token and now - boundary < 2.0:
+            self.send_token(boundary)
+        self._last_token = max(self._last_token, boundary)
+
+    def send_token(self, utc: int) -> None:
+        """Tell every module that this moment is a period boundary; `utc` is its time."""
+        tree = sml.Tree(
+            parameter_name=names.DEVICE_TIME,
+            child_list=(
+                sml.Tree(parameter_name=names.SYNC_ACTIVE, parameter_value=sml.ValueParameter(True)),
+                sml.Tree(parameter_name=names.UTC, parameter_value=sml.ValueParameter(sml.Unsigned32(utc))),
+            ),
+        )
+        number = next(self._file_numbers).to_bytes(4, "big")
+        bodies: tuple[Body, ...] = (
+            sml.PublicOpenRequest(client_id=self.server_id, req_file_id=number),
+            sml.SetProcParameterRequest(parameter_tree_path=(names.DEVICE_TIME,), parameter_tree=tree),
+            sml.PublicCloseRequest(),
+        )
+        messages = [sml.Message(transaction_id=number + bytes([place]), body=body) for place, body in enumerate(bodies)]
+        self.bus.send(sml.frame(sml.encode(messages)), self.server_id, Group.COMMANDS)
+        self.report(Event.SYNC_TOKEN_SENT)
+
+    def report(self, event: Event, server_id: bytes = b"", details: str = "") -> None:
+        """Write an event into the log book."""
+        self.log.add(event, self.now, server_id, details)
+
+    # --- pull ------------------------------------------------------------------------------
+
+    def session(self) -> Conversation:
+        """A new conversation with whoever has connected: bytes in, bytes out."""
+        return Conversation(self)
+
+    def exchange(self, server_id: ServerId, frame: bytes, deliver: Callable[[bytes | None], None]) -> None:
+        """Send a request file to a module; `deliver` gets the answering frame, or None.
+
+        Files for one module wait for each other, because a module answers one after the other.
+        """
+        waiting = self._exchanges.setdefault(server_id, deque())
+        if len(waiting) >= EXCHANGES_WAITING_MAX:
+            deliver(None)
+            return
+        waiting.append(_Exchange(frame, deliver))
+        if len(waiting) == 1:
+            self._begin(server_id)
+
+    def ask(self, server_id: ServerId, request: Request) -> Pending:
+        """Send one request to a module; the answer is its bodies, or attentions."""
+        pending = Pending()
+        self._ask(server_id, request, pending.complete)
+        return pending
+
+    def _ask(self, server_id: ServerId, request: Request, complete: Callable[[Sequence[Body]], None]) -> None:
+        client = SmlClient(self.server_id, counter=self._file_numbers)
+
+        def deliver(frame: bytes | None) -> None:
+            bodies: Sequence[Body] = ()
+            for answer in client.receive(frame) if frame is not None else ():
+                bodies = next(iter(answer.responses.values())) or answer.attentions
+            complete(bodies or [attention(server_id, Attention.MEASURING_POINT_DISTURBED)])
+
+        self.exchange(server_id, client.request(server_id, [request]), deliver)
+
+    def _begin(self, server_id: ServerId) -> None:
+        exchange = self._exchanges[server_id][0]
+        exchange.deadline = (self.now or 0.0) + EXCHANGE_WITHIN_S
+        if not self.bus.send(exchange.frame, self.server_id, server_id):
+            self._finish(server_id, None, only=exchange)
+
+    def _finish(self, server_id: ServerId, frame: bytes | None, only: _Exchange | None = None) -> None:
+        waiting = self._exchanges.get(server_id)
+        if not waiting or (only is not None and waiting[0] is not only):
+            return
+        waiting.popleft().deliver(frame)
+        if waiting:
+            self._begin(server_id)
+
+    # --- bus -------------------------------------------------------------------------------
+
+    def on_frame(self, frame: bytes, sender: ServerId, group: Group | None) -> None:
+        """Take an answer somebody waits for, a tuple, or an announcement."""
+        if group is None:
+            if self._exchanges.get(sender):
+                self._finish(sender, frame)
+            else:
+                self.unexpected_frames += 1
+            return
+        received = sml.FrameDecoder(max_frame=65536).receive(frame)
+        try:
+            files = [sml.decode(one.payload) for one in received if isinstance(one, sml.Frame)]
+        except SmlError:
+            files = []
+        if not files:
+            self.unexpected_frames += 1
+        for file in files:
+            self._broadcast(file, sender)
+
+    def _broadcast(self, file: sml.SmlFile, sender: ServerId) -> None:
+        for message in file.messages:
+            body = message.body
+            if not isinstance(body, sml.GetProcParameterResponse):
+                continue
+            if body.parameter_tree.parameter_name == names.IDENTIFICATION:
+                self.devices.announced(sender, body.parameter_tree, self.now)
+                self.push.position(sender).more_rows = True
+            elif isinstance(body.parameter_tree.parameter_value, sml.TupelParameter):
+                self._tuple(body, body.parameter_tree.parameter_value.value, sender)
+
+    def _tuple(self, body: sml.GetProcParameterResponse, entry: sml.TupelEntry, sender: ServerId) -> None:
+        try:
+            signed = SignedTuple.from_entry(entry)
+        except DecodeError:
+            self.invalid_tuples += 1
+            return
+        device = self.devices.heard(sender, signed.index, self.now)
+        if signed.server_id != sender or body.server_id != sender:
+            self.invalid_tuples += 1
+            self.report(Event.TUPLE_FORGED, sender, f"a tuple of {signed.server_id.hex()} from {sender}")
+            return
+        if device is None or not device.active:
+            return
+        latest = self._latest.setdefault(sender, deque(maxlen=8))
+        for index, known in latest:
+            if index == signed.index:
+                if known != signed:
+                    self.report(Event.TUPLE_FORGED, sender, f"two tuples for #{index}")
+                return
+        latest.append((signed.index, signed))
+        lost = self.push.tuples_lost
+        self.push.add_tuple(sender, signed.index, body)
+        if self.push.tuples_lost > lost and lost % 900 == 0:
+            self.report(Event.TUPLES_LOST, sender, f"{self.push.tuples_lost} in all")
+        if signed.status & STATUS_SOI:
+            self.push.position(sender).more_rows = True
+
+    # --- push ------------------------------------------------------------------------------
+
+    def push_file(self, now: float) -> bytes | None:
+        """The next file to send to the central station, or None: see PushQueue.file."""
+        self.now = now
+        for device in self.devices.active():
+            position = self.push.position(device.server_id)
+            if position.more_rows and not position.fetched:
+                self._fetch_rows(device, position)
+        failures = self.push.failures
+        file = self.push.file(now)
+        if self.push.failures > failures:
+            self.report(Event.PUSH_FAILED, details="no acknowledgement")
+        if file is not None:
+            self.save()
+        return file
+
+    def push_received(self, data: bytes) -> bool:
+        """Take bytes the central station sent back; True once the file on its way is acknowledged."""
+        acknowledged = self.push.receive(data)
+        if acknowledged:
+            self.save()
+        return acknowledged
+
+    def push_failed(self, now: float) -> None:
+        """The connection could not be made or broke: everything stays queued, the next try is later."""
+        self.push.failed(now)
+        self.report(Event.PUSH_FAILED, details="no connection")
+
+    def _fetch_rows(self, device: Device, position: Position) -> None:
+        """Read the profile rows beyond the acknowledged one from the base module."""
+        position.more_rows = False
+        request = sml.GetProfileListRequest(
+            server_id=device.server_id, begin_time=sml.SecIndex(position.rows + 1),
+            parameter_tree_path=(names.LOAD_PROFILE,),
+        )  # fmt: skip
+
+        def arrived(bodies: Sequence[Body]) -> None:
+            rows: list[tuple[int, Body]] = [
+                (int(body.val_time.value), body)
+                for body in bodies
+                if isinstance(body, sml.GetProfileListResponse) and isinstance(body.val_time, sml.SecIndex)
+            ]
+            self.push.add_rows(device.server_id, rows)
+            position.more_rows = bool(rows) or _disturbed(bodies)
+
+        self._ask(device.server_id, request, arrived)
+
+    # --- memory ----------------------------------------------------------------------------
+
+    def save(self, *, durable: bool = False) -> None:
+        """Store what must survive a kill."""
+        self._state.save(
+            {
+                "push": self.push.to_state(),
+                "devices": self.devices.to_state(),
+                "users": self.users.to_state(),
+                "sync": [self.sync_enabled, self.sync_period_s, self.sync_offset_s],
+            },
+            durable=durable,
+        )
+
+    def close(self) -> None:
+        """Leave the bus, store everything, let go of the files."""
+        self.bus.detach(self)
+        self.save(durable=True)
+        self._state.close()
+        self.log.close()
+
+
+def _disturbed(bodies: Sequence[Body]) -> bool:
+    disturbed = Attention.MEASURING_POINT_DISTURBED.number
+    return any(isinstance(body, sml.AttentionResponse) and body.attention_no == disturbed for body in bodies)
