@@ -31,7 +31,10 @@ INTERRUPTED: Final = 130
 @app.command()
 def read(
     source: Annotated[
-        str, typer.Argument(help="A file, - for standard input, a serial device or pty, or tcp://host:port.")
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A file, - for standard input, a serial device or pty, or tcp://host:port."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a telegram, then a summary.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Stop after the first telegram.")] = False,

@@ -89,7 +89,7 @@ class LiveTable(Meters):
         self._live = Live(get_renderable=self._render, console=out, refresh_per_second=4)
 
     def __enter__(self) -> Self:
-        self._live.start()
+        self._live.start(refresh=True)
         return self
 
     def __exit__(self, *exc: object) -> None:
