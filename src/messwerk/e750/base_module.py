@@ -7,6 +7,7 @@ alone); both give the same registers and the same profile rows, bit for bit.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -142,10 +143,14 @@ class BaseModule:
         self._durable_at = -1
         self._signed: dict[Reading, SignedTuple] = {}
         self._state = StateFile(folder / "state")
-        self.profile = LoadProfile(folder / "profile", server_id, signature_size=2 * key.curve.size)
-        self._resume(outage_s)
-        self.server = SmlServer(BusService(self))
-        bus.attach(self)
+        with ExitStack() as on_failure:
+            on_failure.callback(self._state.close)
+            self.profile = LoadProfile(folder / "profile", server_id, signature_size=2 * key.curve.size)
+            on_failure.callback(self.profile.close)
+            self._resume(outage_s)
+            self.server = SmlServer(BusService(self))
+            bus.attach(self)
+            on_failure.pop_all()
         self.announce()
 
     # --- time passes -----------------------------------------------------------------------
@@ -346,6 +351,7 @@ class BaseModule:
         self._catch_up_with_profile()
         if state is not None:
             self._power_returns(outage_s)
+        self._save(durable=True)
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.seconds_index = SecondsIndex(state["index"])

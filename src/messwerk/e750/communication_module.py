@@ -12,6 +12,7 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -76,7 +77,6 @@ class CommunicationModule:
         self.device_class = DEVICE_CLASS_LAN
         self.now: float | None = None
         """Wall-clock time as last handed in; None before."""
-        self.log = LogBook(folder)
         self.users = Users(credentials)
         self.devices = DeviceList(self.report, activate_new=activate_new)
         self.push = PushQueue(server_id)
@@ -93,14 +93,22 @@ class CommunicationModule:
         self._last_token = 0
         self._saved_at = 0.0
         self._state = StateFile(folder / "state")
+        with ExitStack() as on_failure:
+            on_failure.callback(self._state.close)
+            self._resume()
+            self.log = LogBook(folder)
+            on_failure.callback(self.log.close)
+            self.report(Event.POWER_RETURNED)
+            bus.attach(self)
+            on_failure.pop_all()
+
+    def _resume(self) -> None:
         state = self._state.load()
         if state is not None:
             self.push.from_state(state["push"])
             self.devices.from_state(state["devices"])
             self.users.from_state(state["users"])
             self.sync_enabled, self.sync_period_s, self.sync_offset_s = state["sync"]
-        self.report(Event.POWER_RETURNED)
-        bus.attach(self)
 
     # --- time ------------------------------------------------------------------------------
 

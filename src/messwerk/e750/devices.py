@@ -78,7 +78,9 @@ class DeviceList:
         device = self.devices.get(sender)
         if device is not None and device.public_key != key:
             self._report(Event.SERVER_ID_TWICE, sender, "another public key than before")
-        elif device is None and len(self.devices) < DEVICES_MAX:
+        elif device is not None:
+            device.last_seen, device.vanished = now, False
+        elif len(self.devices) < DEVICES_MAX:
             device = Device(sender, device_class[:6], key[:64], first_seen=now, last_seen=now)
             self.devices[sender] = device
             self._report(Event.DEVICE_APPEARED, sender, "")

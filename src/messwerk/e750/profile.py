@@ -47,10 +47,14 @@ class LoadProfile:
         self.damaged = 0
         """Rows whose CRC failed: torn by a kill, or by the disk. They are left out."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self._prepare()
         self._order: NDArray[np.int64]
         self._indices: NDArray[np.int64]
-        self._load()
+        try:
+            self._prepare()
+            self._load()
+        except BaseException:
+            self.close()
+            raise
 
     def _prepare(self) -> None:
         """Write or check the header and make room for all rows now rather than when the disk is full."""
