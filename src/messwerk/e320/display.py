@@ -10,6 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ..metrology.registers import MWS_PER_KWH
+from .menu import PIN_DIGITS, Menu, Screen
+from .variant import UserSettings
+
 SYMBOLS: Final = frozenset({"L1", "L2", "L3", "+A", "-A", "arrow_right", "arrow_left", "LMN", "INFO"})
 """Every symbol of the display. `arrow_right` belongs to +A (import), `arrow_left` to -A (export)."""
 
@@ -84,3 +88,49 @@ def start_up_display(time_s: float, firmware_version: str, firmware_checksum: st
 def rolling_entry(time_s: float, entries: int) -> int:
     """Which of a rolling list's entries shows `time_s` after the start-up sequence."""
     return int(time_s // ROLL_S) % entries
+
+
+# --- the lower line ------------------------------------------------------------------------
+
+LOWER_DIGITS: Final = 5
+UNKNOWN: Final = "----"
+"""A period that is not complete."""
+OVERFLOW: Final = "-" * LOWER_DIGITS
+"""A value with more digits than the line has."""
+
+Line = tuple[str, str, str]
+"""Code, value and unit."""
+EMPTY: Final[Line] = ("", "", "")
+
+
+def power_line(power_w: int) -> Line:
+    """Instantaneous power, + = import."""
+    return "P", str(power_w) if abs(power_w) < 10**LOWER_DIGITS else OVERFLOW, "W"
+
+
+def energy_text(mws: int | None) -> str:
+    """kWh with one decimal while it fits into the line, truncated; dashes where it is not known."""
+    if mws is None:
+        return UNKNOWN
+    sign, tenths = "-" if mws < 0 else "", abs(mws) * 10 // MWS_PER_KWH
+    if tenths < 10**LOWER_DIGITS:
+        return f"{sign}{tenths // 10}.{tenths % 10}"
+    whole = tenths // 10
+    return f"{sign}{whole}" if whole < 10**LOWER_DIGITS else OVERFLOW
+
+
+def setting_line(menu: Menu, settings: UserSettings) -> Line:
+    """The screens that clear, set or ask, which need no measured value; EMPTY for the others."""
+    switch = {True: "On", False: "OFF"}
+    match menu.screen:
+        case Screen.PIN_ENTRY:
+            return "PIn", (menu.digits + str(menu.digit)).ljust(PIN_DIGITS, "-"), ""
+        case Screen.ENERGY_CLEAR:
+            return "E", "CLr", ""
+        case Screen.HISTORY_CLEAR:
+            return "HIS", "CLr", ""
+        case Screen.DATA_SET:
+            return "InF", switch[settings.extended], ""
+        case Screen.PIN_SETTING:
+            return "PIn", switch[settings.pin_on], ""
+    return EMPTY

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -12,10 +14,25 @@ from ..metrology.power import NOMINAL_VOLTAGE_V, BoolArray
 from ..metrology.registers import REGISTER_RANGE_MWS
 from ..metrology.threshold import hysteresis
 from ..seconds_index import SECONDS_INDEX_MAX, SecondsIndex
-from .display import DARK, DISK_BARS, START_UP_S, DisplayState, rolling_entry, start_up_display
+from .button import THRESHOLD_LX, OpticalButton, Press, Pressed, lit_by_bytes
+from .display import (
+    DARK,
+    DISK_BARS,
+    EMPTY,
+    START_UP_S,
+    DisplayState,
+    Line,
+    energy_text,
+    power_line,
+    rolling_entry,
+    setting_line,
+    start_up_display,
+)
 from .error_register import AREA_ERRORS, CRITICAL, Error, error_text, is_critical
-from .history import DAY_S, History
+from .history import DAY_S, PERIOD_DAYS, History
 from .info import REGISTER_CODES, InfoPush, Phases, info_telegram, register_names, status_word
+from .lmn_status import LmnStatus
+from .menu import INDEX_S, PERIODS, Action, Menu, Rules, Screen
 from .nonvolatile import Memory
 from .state import RECORD_SIZE, State
 from .variant import FirmwareParameters, UserSettings, Variant
@@ -189,6 +206,39 @@ class E320:
 
     # --- commands --------------------------------------------------------------------------
 
+    def light(self, lux: float, after_s: float = 0.0) -> None:
+        """The light on the optical interface becomes `lux`, `after_s` seconds after the last whole second."""
+        at_s = self._uptime_s + after_s
+        if self._on and at_s >= START_UP_S:
+            self._pass_time(at_s)
+            self._press(self._button.light(lux, at_s))
+            if self._button.lit:
+                self._menu.touch(at_s)
+
+    def light_by_bytes(self, octets: bytes, after_s: float = 0.0, baud: int = 9600) -> None:
+        """An infrared head transmits these bytes onto the optical interface."""
+        if lit_s := lit_by_bytes(octets, baud):
+            self.light(THRESHOLD_LX, after_s)
+            self.light(0.0, after_s + lit_s)
+
+    def press(self, press: Press, after_s: float = 0.0) -> None:
+        """A press of the optical button that takes effect at once."""
+        at_s = self._uptime_s + after_s
+        if self._on and at_s >= START_UP_S:
+            self._pass_time(at_s)
+            self._press([Pressed(at_s, press)])
+
+    def clear_energy(self) -> None:
+        """Reset E, the energy since the last reset."""
+        self._state.reset_marks = self._directed_registers()
+        self._save()
+
+    def clear_history(self) -> None:
+        """Forget all past days; a new one begins now."""
+        if not self._state.secured:
+            self._begin_history()
+            self._save()
+
     def change_settings(self, settings: UserSettings) -> None:
         """Set the user's data-protection settings, as the menu does."""
         self._state.settings = settings
@@ -218,17 +268,20 @@ class E320:
         time_s = self._uptime_s + after_s
         if time_s < START_UP_S:
             return start_up_display(time_s, self.parameters.firmware_version, self.parameters.firmware_checksum)
+        self._pass_time(time_s)
         code, value, unit = self._upper_line(time_s - START_UP_S)
-        lower = ("P", str(self.power_w), "W") if self._power_shown else ("", "", "")
+        lower_code, lower_value, lower_unit = self._lower_line(time_s)
         return DisplayState(
             upper_code=code,
             upper_value=value,
             upper_unit=unit,
-            lower_code=lower[0],
-            lower_value=lower[1],
-            lower_unit=lower[2],
+            lower_code=lower_code,
+            lower_value=lower_value,
+            lower_unit=lower_unit,
             symbols=self._symbols(after_s),
             disk=self._state.disk + 1 if self._state.fold.active else 0,
+            all_upper=self._menu.screen is Screen.TEST_UPPER,
+            all_lower=self._menu.screen is Screen.TEST_LOWER,
         )
 
     @property
@@ -245,12 +298,51 @@ class E320:
             entries.insert(0, ("F.F.", error_text(self._state.error_register), ""))
         return entries[rolling_entry(time_s, len(entries))]
 
+    def _lower_line(self, time_s: float) -> Line:
+        menu, state = self._menu, self._state
+        match menu.screen:
+            case Screen.STANDARD:
+                return power_line(self.power_w) if self._power_shown else EMPTY
+            case Screen.POWER:
+                return power_line(self.power_w)
+            case Screen.ENERGY:
+                return "E", self._energy_text(self._since(state.reset_marks, self._directed_registers())), "kWh"
+            case Screen.PAST if time_s < menu.entered_s + INDEX_S and menu.direction == 0:
+                return menu.kind.value, str(menu.age), ""
+            case Screen.DAY | Screen.WEEK | Screen.MONTH | Screen.YEAR | Screen.PAST:
+                shown, age = (menu.kind, menu.age) if menu.screen is Screen.PAST else (menu.screen, 1)
+                imported, exported = (self._history.period(way, PERIODS[shown], age) for way in (0, 1))
+                return shown.value, self._energy_text((imported, exported)), "kWh"
+        return setting_line(menu, state.settings)
+
+    def _energy_text(self, ways: tuple[int | None, int | None]) -> str:
+        """+A, or the -A the menu is at; where the meter has both, -A carries a minus sign."""
+        if not self.variant.mode.has_import:
+            return energy_text(ways[1])
+        text = energy_text(ways[self._menu.direction])
+        return f"-{text}" if self._menu.direction and ways[1] is not None else text
+
+    def _rules(self) -> Rules:
+        """What the menu may offer at this moment."""
+        parameters, mode = self.parameters, self.variant.mode
+        return Rules(
+            pin=parameters.pin,
+            ask_pin=parameters.pin_protection and self._state.settings.pin_on,
+            pin_setting=parameters.pin_protection,
+            power=parameters.active_power_shown,
+            history=not self._state.secured,
+            directions=2 if mode.has_import and mode.has_export else 1,
+            periods={days: self._history.periods(days) for days in PERIOD_DAYS},
+        )
+
     def _symbols(self, after_s: float) -> frozenset[str]:
         lit = {name for name, present in zip(PHASE_SYMBOLS, self._voltage_present, strict=True) if present}
         if self._state.fold.active:
             lit |= {"-A", "arrow_left"} if self._net_mws < 0 else {"+A", "arrow_right"}
         if after_s < INFO_LIT_S:
             lit.add("INFO")
+        if self.lmn.lit(self._uptime_s + after_s):
+            lit.add("LMN")
         return frozenset(lit)
 
     # --- inside ----------------------------------------------------------------------------
@@ -266,6 +358,10 @@ class E320:
         self._return_stop = False
         self._pulses = 0
         self._history_changed = False
+        self._button = OpticalButton()
+        self._menu = Menu()
+        self.lmn = LmnStatus()
+        """State of the wired interface, told by whoever speaks on it."""
         if "state" in loaded.areas:
             self._recall(loaded.areas, loaded.sequence)
             skipped = 0 if self._state.orderly else self._memory.reserve_s
@@ -320,7 +416,36 @@ class E320:
                 continue
             if not self._on:
                 self._boot()
-            self._measure(powers[start:end])
+            self._live(powers[start:end])
+
+    def _live(self, powers: PhasePowers) -> None:
+        """Seconds with supply, cut where a held button acts so that its action falls into its second."""
+        while (deadline_s := self._button.next_deadline_s) is not None:
+            cut = max(1, ceil(deadline_s) - self._uptime_s)
+            if cut >= len(powers):
+                break
+            self._measure(powers[:cut])
+            powers = powers[cut:]
+        self._measure(powers)
+
+    def _pass_time(self, until_s: float) -> None:
+        """Let the button and the menu know how late it is."""
+        self._press(self._button.pass_time(until_s))
+        deadline_s = self._menu.next_deadline_s
+        if deadline_s is not None and deadline_s <= until_s:
+            self._menu.pass_time(until_s, self._rules())
+
+    def _press(self, presses: list[Pressed]) -> None:
+        for pressed in presses:
+            match self._menu.press(pressed.press, pressed.at_s, self._rules()):
+                case Action.CLEAR_ENERGY:
+                    self.clear_energy()
+                case Action.CLEAR_HISTORY:
+                    self.clear_history()
+                case Action.TOGGLE_DATA_SET:
+                    self.change_settings(replace(self.settings, extended=not self.settings.extended))
+                case Action.TOGGLE_PIN:
+                    self.change_settings(replace(self.settings, pin_on=not self.settings.pin_on))
 
     def _measure(self, powers: PhasePowers) -> None:
         """Seconds with supply: count, keep history, pulse, and note what the last one looked like."""
@@ -341,6 +466,7 @@ class E320:
             for phase, before in enumerate(self._voltage_present)
         )
         self._voltage_present = (u1, u2, u3)
+        self._pass_time(self._uptime_s)
 
     def _count_seconds(self, n: int) -> None:
         state, before_s = self._state, self._uptime_s
@@ -377,6 +503,15 @@ class E320:
             self._history.close_day(*self._since(state.day_marks, marks))
             state.day_marks = marks
         self._history_changed = True
+
+    def _begin_history(self) -> None:
+        self._history.clear()
+        self._state.anchor = self._state.seconds_index
+        self._state.day_marks = self._directed_registers()
+        self._history_changed = True
+
+    def _directed_registers(self) -> tuple[int, int]:
+        return self._state.registers.import_mws, self._state.registers.export_mws
 
     def _since(self, before: tuple[int, int], after: tuple[int, int]) -> tuple[int, int]:
         """Energy between two readings of +A and -A, across a wrap; a balanced -A may come out negative."""

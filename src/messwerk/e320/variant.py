@@ -207,7 +207,8 @@ class FirmwareParameters:
     info_reactive: bool = True
     """Mode 5 pushes its four reactive registers; the manual's list names only +A, -A and P."""
     firmware_version: str = "01.02"
-    firmware_checksum: str = "5A3C91E7"
+    firmware_checksum: str = "5A3C"
+    """At most five digits: the lower line shows it."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[0-9]{4}", self.pin):
