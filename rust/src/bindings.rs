@@ -2,12 +2,13 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 
+use crate::array::Array;
 use crate::frame::{Event, LARGEST_MAX_FRAME, MIN_FRAME, Reason, Scanner};
 use crate::objects::{Objects, PyPlan};
 use crate::tl::Wrong;
-use crate::{crc, decode, encode, frame, tl};
+use crate::{columns, crc, decode, encode, frame, tl};
 
 /// CRC-16/X-25 over `data`; `b"123456789"` gives 0x906E.
 #[pyfunction]
@@ -72,6 +73,58 @@ fn wrap_frame<'py>(py: Python<'py>, payload: &[u8]) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &frame::wrap(payload))
 }
 
+/// Columns of every telegram in `data`, with the GIL released: a dictionary of counters and
+/// arrays (anything with a buffer), and a list of `(code, unit, value, scaler, valid)`.
+#[pyfunction]
+#[pyo3(name = "columns")]
+fn read_columns<'py>(
+    plan: &Bound<'py, PyPlan>,
+    data: &[u8],
+    max_frame: usize,
+    strict: bool,
+    templates: bool,
+) -> PyResult<(Bound<'py, PyDict>, Vec<Bound<'py, PyTuple>>)> {
+    let py = plan.py();
+    check_max_frame(max_frame)?;
+    let options = columns::Options { max_frame, strict, templates };
+    let plan = &plan.get().plan;
+    let columns = py.detach(|| columns::read(plan, data, &options)).map_err(PyValueError::new_err)?;
+    let result = PyDict::new(py);
+    for (name, count) in [
+        ("telegrams", columns.telegrams),
+        ("rejected", columns.rejected),
+        ("bytes_skipped", columns.bytes_skipped),
+        ("dropped", columns.dropped),
+        ("deviations", columns.deviations),
+        ("left_out", columns.left_out),
+        ("matched", columns.matched),
+    ] {
+        result.set_item(name, count)?;
+    }
+    result.set_item("offset", Array::new(py, columns.offset)?)?;
+    result.set_item("server_ends", Array::new(py, columns.server_ends)?)?;
+    result.set_item("server_octets", Array::new(py, columns.server_octets)?)?;
+    result.set_item("time", Array::new(py, columns.time)?)?;
+    result.set_item("time_kind", Array::new(py, columns.time_kind)?)?;
+    result.set_item("status", Array::new(py, columns.status)?)?;
+    result.set_item("status_valid", Array::new(py, columns.status_valid)?)?;
+    let mut named = Vec::new();
+    for column in columns.columns {
+        let code = PyBytes::new(py, &column.code);
+        let (value, scaler, valid) =
+            (Array::new(py, column.value)?, Array::new(py, column.scaler)?, Array::new(py, column.valid)?);
+        named.push((code, column.unit, value, scaler, valid).into_pyobject(py)?);
+    }
+    Ok((result, named))
+}
+
+fn check_max_frame(max_frame: usize) -> PyResult<()> {
+    if (MIN_FRAME..=LARGEST_MAX_FRAME).contains(&max_frame) {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!("max_frame is {MIN_FRAME} to {LARGEST_MAX_FRAME} bytes, not {max_frame}")))
+}
+
 /// The push decoder of the transport. Its events are plain tuples; `messwerk.sml.transport`
 /// gives them names.
 #[pyclass(name = "FrameDecoder")]
@@ -92,11 +145,7 @@ struct PyFrameDecoder {
 impl PyFrameDecoder {
     #[new]
     fn new(max_frame: usize, strict: bool) -> PyResult<PyFrameDecoder> {
-        if !(MIN_FRAME..=LARGEST_MAX_FRAME).contains(&max_frame) {
-            return Err(PyValueError::new_err(format!(
-                "max_frame is {MIN_FRAME} to {LARGEST_MAX_FRAME} bytes, not {max_frame}"
-            )));
-        }
+        check_max_frame(max_frame)?;
         let scanner = Scanner::new(max_frame, strict);
         Ok(PyFrameDecoder { scanner, strict, buffer: Vec::new(), base: 0, accepted: 0, telegrams: 0, rejected: 0 })
     }
@@ -190,11 +239,13 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("MAX_TREE_DEPTH", tl::MAX_TREE_DEPTH)?;
     module.add_class::<PyPlan>()?;
     module.add_class::<PyFrameDecoder>()?;
+    module.add_class::<Array>()?;
     module.add_function(wrap_pyfunction!(crc16_x25, module)?)?;
     module.add_function(wrap_pyfunction!(crc16_kermit, module)?)?;
     module.add_function(wrap_pyfunction!(decode_file, module)?)?;
     module.add_function(wrap_pyfunction!(encode_file, module)?)?;
     module.add_function(wrap_pyfunction!(outline, module)?)?;
+    module.add_function(wrap_pyfunction!(read_columns, module)?)?;
     module.add_function(wrap_pyfunction!(wrap_frame, module)?)?;
     Ok(())
 }

@@ -15,6 +15,8 @@ pub const MAX_MESSAGES: usize = 1024;
 pub struct WireInteger {
     pub signed: bool,
     pub width: usize,
+    /// Where its value bytes begin.
+    pub at: usize,
     /// The value; the bits of an Unsigned64 above the largest i64.
     pub value: i64,
     /// Whether the field's declared width is this width, so that no note of it is needed.
@@ -30,6 +32,9 @@ pub struct Envelope {
     pub tag_width: usize,
     pub crc_width: usize,
     pub kermit: bool,
+    /// The bytes its CRC covers end here, where the CRC field begins.
+    pub crc: usize,
+    pub start: usize,
 }
 
 /// What is made of the elements, bottom up. `Error` is for makers that can fail themselves.
@@ -291,8 +296,16 @@ impl<'plan, 'data, B: Builder<'data>> Reader<'_, 'plan, 'data, B> {
             let tag = tl::integer(&reader.data[head.body..head.next()], false) as u32;
             Ok((tag, head.length, head.next()))
         })?;
-        let envelope =
-            Envelope { group_no, abort_on_error, tag, tag_width, crc_width: checksum.width, kermit: checksum.kermit };
+        let envelope = Envelope {
+            group_no,
+            abort_on_error,
+            tag,
+            tag_width,
+            crc_width: checksum.width,
+            kermit: checksum.kermit,
+            crc,
+            start,
+        };
         match self.plan.body(tag) {
             Some(class) => {
                 self.path.reset(Some(&self.plan.classes[class].name));
@@ -385,7 +398,8 @@ impl<'plan, 'data, B: Builder<'data>> Reader<'_, 'plan, 'data, B> {
     fn integer(&mut self, head: Head, plain_width: usize) -> Result<(B::Value, usize), Failure<B::Error>> {
         let signed = head.kind == Kind::Integer;
         let value = tl::integer(&self.data[head.body..head.next()], signed);
-        let integer = WireInteger { signed, width: head.length, value, plain: head.length == plain_width };
+        let integer =
+            WireInteger { signed, width: head.length, at: head.body, value, plain: head.length == plain_width };
         let value = self.builder.integer(integer).map_err(Failure::Builder)?;
         Ok((value, head.next()))
     }

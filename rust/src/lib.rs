@@ -1,8 +1,10 @@
 //! `messwerk._core`: the hot loops of Messwerk. Bytes and columns in and out; never policy.
 //!
 //! Everything that touches no Python object is plain Rust, tested by `cargo test` and fuzzed
-//! without an interpreter; `objects`, `encode` and `bindings` are its Python face.
+//! without an interpreter; `objects`, `encode`, `array` and `bindings` are
+//! its Python face.
 
+pub mod columns;
 pub mod crc;
 pub mod decode;
 pub mod frame;
@@ -10,6 +12,8 @@ pub mod path;
 pub mod plan;
 pub mod tl;
 
+#[cfg(feature = "extension-module")]
+mod array;
 #[cfg(feature = "extension-module")]
 mod bindings;
 #[cfg(feature = "extension-module")]

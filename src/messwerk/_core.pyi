@@ -4,6 +4,7 @@ Everything here is private to the packages that use it; people call `messwerk.sm
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from .sml.messages import Message, MessageForm
 
@@ -45,6 +46,16 @@ def decode(
 def encode(plan: Plan, messages: Iterable[Message], minimal: bool) -> bytes: ...
 def outline(payload: bytes) -> list[tuple[int, int, str, int, int]]:
     """(offset, depth, type, length, end) of every element."""
+
+class Array:
+    """Read-only memory of one column, for `numpy.frombuffer`."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+def columns(
+    plan: Plan, data: bytes, max_frame: int, strict: bool, templates: bool
+) -> tuple[dict[str, Any], list[tuple[bytes, int, Array, Array, Array]]]:
+    """Counters and arrays by name; (code, unit, value, scaler, valid) of every column."""
 
 def frame(payload: bytes) -> bytes: ...
 
