@@ -21,6 +21,8 @@ from ..signing import PrivateKey
 from ..sml.session import SmlServer
 from ..tuples import (
     STATUS_EPOCH_CHANGED,
+    STATUS_NEUTRAL_MISSING,
+    STATUS_PARAMETER_CHANGED,
     STATUS_POWER_RESTORED,
     STATUS_ROW_LOST,
     STATUS_SOI,
@@ -35,6 +37,7 @@ from .profile import SCALER, LoadProfile
 from .state import StateFile
 from .status import measured_status
 from .variant import DIRECT, Variant
+from .wiring import without_neutral
 
 PERIOD_S: Final = 900
 """Length of a load profile period. [s]"""
@@ -113,10 +116,19 @@ class BaseModule:
         period_s: int = PERIOD_S,
         first_index: int = 0,
         outage_s: int | None = 0,
+        three_wire: bool = False,
+        ct_ratio: int = 1,
+        vt_ratio: int = 1,
         manufacturer: bytes = b"LGZ",
     ) -> None:
         self.server_id, self.key, self.bus = server_id, key, bus
         self.variant, self.manufacturer = variant, manufacturer
+        self.three_wire = three_wire
+        """Connected without neutral on purpose (Aron)."""
+        self.neutral_connected = True
+        """Whether the neutral terminal is wired; it may break at any time in a four-wire network."""
+        self.ct_ratio, self.vt_ratio = ct_ratio, vt_ratio
+        """Instrument transformers, for people: registers and tuples are always secondary."""
         self.powered = True
         self.registers = Registers()
         self.seconds_index = SecondsIndex(first_index)
@@ -182,6 +194,8 @@ class BaseModule:
     def _measure(self, powers: PhasePowers) -> None:
         if not self.powered:
             raise LocalError(f"base module {self.server_id} has no supply: restore its power first")
+        if not self._has_neutral:
+            powers = without_neutral(powers)
         n, first = len(powers), self.seconds_index + 1
         if first + n > SECONDS_INDEX_MAX:
             raise LocalError("the seconds index has run out after 136 years: start a new module")
@@ -208,8 +222,12 @@ class BaseModule:
             seconds.add(0)
         return sorted(seconds)
 
+    @property
+    def _has_neutral(self) -> bool:
+        return self.neutral_connected and not self.three_wire
+
     def _event_status(self, index: int) -> int:
-        status = self._latched
+        status = self._latched | (0 if self._has_neutral else STATUS_NEUTRAL_MISSING)
         status |= STATUS_SOI if index % self.period_s == self.period_phase else 0
         status |= STATUS_SYNC_TAKEN if self._sync_taken else 0
         return status | (STATUS_SYNCHRONOUS if self.synchronous else STATUS_TIME_UNCERTAIN)
@@ -266,6 +284,12 @@ class BaseModule:
     def synchronise_now(self) -> None:
         """A token says: this second is a boundary. The next tuple starts an interval."""
         self.synchronise((self.seconds_index + 1) % self.period_s)
+
+    def set_ratios(self, ct_ratio: int, vt_ratio: int) -> None:
+        """Take other instrument transformers into account; a parameter change is reported."""
+        self.ct_ratio, self.vt_ratio = ct_ratio, vt_ratio
+        self.latch(STATUS_PARAMETER_CHANGED)
+        self._save(durable=True)
 
     def latch(self, bits: int) -> None:
         """Set event bits of the status word; they stand until the next period boundary is stored."""
@@ -331,6 +355,7 @@ class BaseModule:
                 "reserved": self._durable_at + INDEX_RESERVE_S,
                 "registers": astuple(self.registers),
                 "fold": astuple(self._fold),
+                "ratios": [self.ct_ratio, self.vt_ratio],
                 "period": [self.period_s, self.period_phase],
                 "synchronous": [self.synchronous, self._synchronous_after_soi, self._sync_taken],
                 "latched": self._latched,
@@ -358,6 +383,7 @@ class BaseModule:
         self.registers = Registers(*state["registers"])
         self._fold = FoldState(*state["fold"])
         self.period_s, self.period_phase = state["period"]
+        self.ct_ratio, self.vt_ratio = state["ratios"]
         self.synchronous, self._synchronous_after_soi, self._sync_taken = state["synchronous"]
         self._latched, self.read_up_to = state["latched"], state["read_up_to"]
         self._restored = bytes.fromhex(state["restored"]) if state["restored"] else None

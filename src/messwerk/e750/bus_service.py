@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SIGNATURE_PROFILES: Final = {Curve.P192: 1, Curve.P256: 2, Curve.BP256: 3}
 """Number of a curve in the module's settings and identification. [design]"""
+RATIO_MAX: Final = 20_000
+"""Largest transformer ratio that can be set. [design]"""
 TUPLE_PATH: Final = (names.SPECIAL_TUPLES, names.CURRENT_TUPLE)
 
 
@@ -183,6 +185,8 @@ class BusService:
                 Parameter(names.PERIOD_PHASE, lambda: u16(module.period_phase), self._set_phase),
                 Parameter(names.PERIOD_LENGTH, lambda: u16(module.period_s)),
                 Parameter(names.SIGNATURE_PROFILE, lambda: u8(SIGNATURE_PROFILES[module.key.curve])),
+                Parameter(names.CT_RATIO, lambda: u32(module.ct_ratio), self._set_ct_ratio),
+                Parameter(names.VT_RATIO, lambda: u32(module.vt_ratio), self._set_vt_ratio),
                 Parameter(names.LED_ACTIVE, lambda: u32(led)),
                 Parameter(names.LED_REACTIVE, lambda: u32(led)),
             ),
@@ -196,6 +200,18 @@ class BusService:
             self.module.synchronise(phase)
 
         return change
+
+    def _set_ct_ratio(self, value: sml.messages.ProcParValue) -> Change:
+        if not self.module.variant.current_transformers:
+            raise Refusal(Attention.NOT_WRITABLE, "this variant is connected directly")
+        ratio = to_int(value, 1, RATIO_MAX)
+        return lambda: self.module.set_ratios(ratio, self.module.vt_ratio)
+
+    def _set_vt_ratio(self, value: sml.messages.ProcParValue) -> Change:
+        if not self.module.variant.voltage_transformers:
+            raise Refusal(Attention.NOT_WRITABLE, "this variant has no voltage transformers")
+        ratio = to_int(value, 1, RATIO_MAX)
+        return lambda: self.module.set_ratios(self.module.ct_ratio, ratio)
 
     def _take_token(self, value: sml.messages.ProcParValue) -> Change:
         if not to_flag(value):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import cmath
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from .. import sml
 from ..metrology import PhasePowers
@@ -17,6 +19,7 @@ from ..sml.session import Refusal
 from ..units import AMPERE, DEGREE, HERTZ, VOLT, WATT
 from . import object_names as names
 from .parameters import Parameter
+from .wiring import phasors
 
 if TYPE_CHECKING:
     from .base_module import BaseModule
@@ -44,25 +47,20 @@ def instantaneous(powers: PhasePowers, frequency_hz: float) -> list[Instantaneou
     Angles are degrees in [0, 360), counted from U1; a phase without voltage or current has
     none. The neutral current is the sum of the phase currents as phasors.
     """
-    p_w, q_var, u_v = powers.p_w[-1], powers.q_var[-1], powers.u_v[-1]
-    current_a = powers.current_a[-1]
-    turn = -1 if powers.field_reversed is not None and powers.field_reversed[-1] else 1
-    voltage_angle = [-120.0 * turn * phase for phase in range(3)]
-    lag = [math.degrees(math.atan2(q_var[phase], p_w[phase])) for phase in range(3)]
-    neutral = abs(
-        sum(cmath.rect(current_a[phase], math.radians(voltage_angle[phase] - lag[phase])) for phase in range(3))
-    )
+    last = powers[len(powers) - 1 :]
+    (voltage,), (current,) = phasors(last)
+    p_w, u_v, current_a = last.p_w[0], last.u_v[0], np.abs(current)
     values = [_value(names.POWER, WATT, POWER_SCALER, float(p_w.sum()))]
     values += [_value(name, WATT, POWER_SCALER, p_w[k]) for k, name in enumerate(names.POWER_PHASES)]
     values += [_value(name, AMPERE, CURRENT_SCALER, current_a[k]) for k, name in enumerate(names.CURRENT_PHASES)]
-    values.append(_value(names.CURRENT_NEUTRAL, AMPERE, CURRENT_SCALER, neutral))
+    values.append(_value(names.CURRENT_NEUTRAL, AMPERE, CURRENT_SCALER, abs(current.sum())))
     values += [_value(name, VOLT, VOLTAGE_SCALER, u_v[k]) for k, name in enumerate(names.VOLTAGE_PHASES)]
     for name, phase in ((names.ANGLE_U2_U1, 1), (names.ANGLE_U3_U1, 2)):
         if u_v[0] > 0 and u_v[phase] > 0:
-            values.append(_angle(name, voltage_angle[phase]))
+            values.append(_angle(name, voltage[phase] / voltage[0]))
     for phase, name in enumerate(names.ANGLE_CURRENTS):
         if current_a[phase] > 0:
-            values.append(_angle(name, -lag[phase]))
+            values.append(_angle(name, current[phase] / voltage[phase]))
     values.append(_value(names.FREQUENCY, HERTZ, FREQUENCY_SCALER, frequency_hz))
     return values
 
@@ -72,8 +70,10 @@ def _value(name: bytes, unit: int, scaler: int, value: float) -> Instantaneous:
     return Instantaneous(name, unit, scaler, int(round(float(value) * 10**-scaler, 6)))
 
 
-def _angle(name: bytes, degrees: float) -> Instantaneous:
-    return _value(name, DEGREE, ANGLE_SCALER, degrees % 360.0)
+def _angle(name: bytes, ratio: complex) -> Instantaneous:
+    """The angle of one phasor to another, 0 <= x < 360°."""
+    found = _value(name, DEGREE, ANGLE_SCALER, math.degrees(cmath.phase(ratio)) % 360.0)
+    return replace(found, raw=found.raw % 3600)
 
 
 def monitoring_parameters(module: BaseModule) -> Parameter:

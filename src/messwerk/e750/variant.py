@@ -27,6 +27,14 @@ class Variant:
     """Constant of the optical test output, also imp/kvarh. [design]"""
 
     @property
+    def current_transformers(self) -> bool:
+        return self.reference_current_a == 1.0
+
+    @property
+    def voltage_transformers(self) -> bool:
+        return self.voltage_v < 100.0
+
+    @property
     def start_power_w(self) -> float:
         """Summed power below which nothing is counted. [W, var]"""
         return 3 * self.voltage_v * self.start_current_a
