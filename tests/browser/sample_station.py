@@ -239,7 +239,8 @@ class SampleStation:
         )  # fmt: skip
         readings = tuple(
             BillReading(label=label, index=index, utc=utc, uncertainty_s=0.21, import_kwh=value,
-                        export_kwh=Decimal("120.0003"), status_word=0x5C0104, verdict="valid", signature_digest="ab" * 32)
+                        export_kwh=Decimal("120.0003"), status_word=0x5C0104, verdict="valid",
+                        signature_digest="ab" * 32)
             for label, index, utc, value in (
                 ("start", 11_000_204, MONTH[0] + 0.2, Decimal("39948.9546")),
                 ("end", 13_682_204, MONTH[1] + 0.3, Decimal("41233.4567")),

@@ -20,7 +20,7 @@ from functools import cache
 from math import radians, tan
 from typing import Final
 
-from messwerk.e320.display import DISK_BARS, DisplayState
+from ..e320.display import DISK_BARS, DisplayState
 
 # --- what a seven-segment cell can say ---------------------------------------------------------
 

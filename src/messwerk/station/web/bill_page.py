@@ -90,8 +90,11 @@ def invoice(bill: BillView, language: Language, zone: ZoneInfo) -> str:
     say, row = language.say, bill.row
     parts = [_head(bill, language, zone)]
     if not row.complete:
-        missing = say("This is no bill: {missing} of {all} quarter hours are missing or may not be used.",
-                      missing=language.number(bill.missing), all=language.number(bill.intervals + bill.missing))  # fmt: skip
+        missing = say(
+            "This is no bill: {missing} of {all} quarter hours are missing or may not be used.",
+            missing=language.number(bill.missing),
+            all=language.number(bill.intervals + bill.missing),
+        )
         parts.append(f'<div class="stamp">{escape(missing)}</div>')
     columns = "".join(
         f'<span class="{kind}">{escape(say(title))}</span>'
@@ -161,13 +164,12 @@ def _line_derivation(line: BillLine, bill: BillView, language: Language, zone: Z
         start=language.when(bill.row.start_utc, zone), end=language.when(bill.row.end_utc, zone),
         count=language.number(bill.intervals),
     )  # fmt: skip
-    url = f"/meters/{bill.row.server_id.hex()}"
-    return (
-        product
-        + f"<p>{escape(counted)}</p>"
-        + f'<p class="no-print"><a class="link" href="{url}">{escape(say("See the load curve"))}</a> · '
-        + f'<a class="link" href="{bill_url(bill.row.bill_id)}.json">{escape(say("Every quarter hour as JSON"))}</a></p>'
+    ways = (
+        (f"/meters/{bill.row.server_id.hex()}", say("See the load curve")),
+        (f"{bill_url(bill.row.bill_id)}.json", say("Every quarter hour as JSON")),
     )
+    links = " · ".join(f'<a class="link" href="{url}">{escape(name)}</a>' for url, name in ways)
+    return f'{product}<p>{escape(counted)}</p><p class="no-print">{links}</p>'
 
 
 def _sum(name: str, amount: str, kind: str = "") -> str:
@@ -182,7 +184,8 @@ def _vat(bill: BillView, language: Language) -> str:
     percent = f"{language.exact(bill.vat_percent)} %"
     summary = (
         f'<span><span class="turn">›</span>{escape(say("VAT"))}</span><span class="num quantity">{percent}</span>'
-        f'<span class="num price">{language.money(bill.net_eur)}</span><span class="num">{language.money(bill.vat_eur)}</span>'
+        f'<span class="num price">{language.money(bill.net_eur)}</span>'
+        f'<span class="num">{language.money(bill.vat_eur)}</span>'
     )
     product = f"{language.money(bill.net_eur)} × {percent} = {language.money(bill.vat_eur)}"
     return _fold(summary, f"<p><strong>{product}</strong></p><p>{escape(say('Rounded to the cent.'))}</p>")

@@ -129,9 +129,10 @@ def events_list(events: Sequence[EventView], language: Language, zone: ZoneInfo)
         where = ""
         if event.server_id is not None:
             where = f' <a class="link nowrap" href="/meters/{event.server_id.hex()}">{escape(str(event.server_id))}</a>'
+        severity = escape(language.say(event.severity.value))
         rows.append(
             f'<time title="{utc_text(event.utc)}">{language.when(event.utc, zone)}</time>'
-            f'<span class="mark severity-{event.severity.value}" title="{escape(language.say(event.severity.value))}"></span>'
+            f'<span class="mark severity-{event.severity.value}" role="img" aria-label="{severity}"></span>'
             f"<span>{escape(event.text)}{where}</span>"
         )
     return f'<div class="events" id="events">{"".join(rows)}</div>'

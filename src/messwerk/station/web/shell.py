@@ -247,7 +247,7 @@ def pairs(rows: Sequence[tuple[str, str]]) -> str:
     return '<dl class="pairs">' + "".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in rows) + "</dl>"
 
 
-def table(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], classes: str = "") -> str:
+def table(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> str:
     """Markup of a table. `heads` pairs each title with its column's class (`num` is right-aligned).
 
     Cells are markup already.
@@ -259,4 +259,5 @@ def table(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], class
         + "</tr>"
         for row in rows
     )
-    return f'<div class="scroll"><table class="rows {classes}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    content = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="scroll"><table class="rows">{content}</table></div>'
