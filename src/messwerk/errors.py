@@ -5,6 +5,7 @@
     │   ├── SourceError         a source cannot be opened or holds nothing readable
     │   │   └── NotSml              bytes are there, but they are another protocol
     │   ├── BusyError           a data folder or a port is held by somebody else
+    │   ├── NoRoom              the disk, or a limit on it, has no room for what must be kept
     │   ├── InvalidIdentifier   text or bytes that are no OBIS code, server ID, device ID …
     │   └── EncodeError         a message holds something the wire cannot carry
     ├── RemoteError         a peer broke a rule; its fault, never ours to crash on
@@ -47,6 +48,10 @@ class NotSml(SourceError):
 
 class BusyError(LocalError):
     """A data folder, port or device is already in use."""
+
+
+class NoRoom(LocalError):
+    """What must be kept durably cannot be written: the disk is full or a limit is reached."""
 
 
 class InvalidIdentifier(LocalError, ValueError):

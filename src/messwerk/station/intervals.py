@@ -28,6 +28,17 @@ REGISTERS: Final = ("import", "export", "r1", "r2", "r3", "r4")
 """Order of the columns of `Readings.values`."""
 
 
+def tenths(raw: int | None, scaler: int) -> int:
+    """A register in 0.1 Wh or 0.1 varh, truncated toward zero; an absent one is 0."""
+    if raw is None:
+        return 0
+    shift = scaler + 1
+    if shift >= 0:
+        return int(raw * 10**shift)
+    quotient = abs(raw) // 10**-shift
+    return int(quotient if raw >= 0 else -quotient)
+
+
 @dataclass(frozen=True, slots=True)
 class Readings:
     """Register readings of one meter, ascending by index, each index once."""

@@ -29,6 +29,8 @@ from ..seconds_index import SECONDS_INDEX_MAX
 INFO_LATENCY_S: Final = 2.0
 """An INFO telegram is received at most so long after its second began: 0.3 s on the line, the
 rest in adapters and schedulers. Latency asked of gateways by PTB-A 50.8. [design]"""
+ANSWER_LATENCY_S: Final = 0.1
+"""The index a device answers may be so late at its rollover: modules are served by a scheduler. [design]"""
 WANDER_PPM: Final = 10.0
 """How far a quartz strays from the mean drift of its epoch (some 15 K of temperature). [design]"""
 DRIFT_MAX_PPM: Final = 100.0
@@ -54,7 +56,7 @@ class SyncPoint:
 
         It read its index somewhere in between, at an unknown place within that second.
         """
-        earliest, latest = sent_utc - 1.0, received_utc
+        earliest, latest = sent_utc - 1.0 - ANSWER_LATENCY_S, received_utc
         return cls(index, (earliest + latest) / 2, (latest - earliest) / 2, source)
 
     @classmethod

@@ -54,7 +54,7 @@ class Counts:
     """What was received and what verification said, for one meter or for all."""
 
     tuples_received: int = 0
-    """Distinct signed tuples; the same one sent again is not counted again."""
+    """Distinct signed tuples with a verdict; the same one sent again is not counted again."""
     tuples_archived: int = 0
     """Of these the ones verified and kept for billing."""
     signatures_valid: int = 0
