@@ -11,7 +11,7 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol, Self, TypeVar, cast
+from typing import Final, Protocol, Self, TypeVar, cast, runtime_checkable
 
 from ..errors import BusyError, LocalError, MesswerkError, PeerLost
 
@@ -29,6 +29,18 @@ class RequestSession(Protocol):
     """One peer's conversation, sans I/O: bytes in, bytes to send back out."""
 
     def receive(self, data: bytes) -> bytes: ...
+
+
+@runtime_checkable
+class DeferringSession(RequestSession, Protocol):
+    """A session some of whose answers come later, say after a commit to disk."""
+
+    def attach(self, send: Callable[[bytes], None]) -> None:
+        """Called once when the peer has connected; `send` may be called any time after.
+
+        Bytes sent after the peer has gone are dropped.
+        """
+        ...
 
 
 class _Listener:
@@ -181,6 +193,8 @@ class _Answering(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         if self._server._admit(self._transport):
             self._rearm()
+            if isinstance(self._session, DeferringSession):
+                self._session.attach(self._send)
 
     def data_received(self, data: bytes) -> None:
         self._rearm()
@@ -195,6 +209,10 @@ class _Answering(asyncio.Protocol):
         else:
             if answer:
                 self._transport.write(answer)
+
+    def _send(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
 
     def pause_writing(self) -> None:
         self._transport.pause_reading()
