@@ -10,6 +10,7 @@ import numpy as np
 
 from ..identity import ServerId
 from ..metrology import Energies, Mode, PhasePowers, PulseOutput, Registers, fold, kwh
+from ..metrology.accuracy import ErrorModel
 from ..metrology.power import NOMINAL_VOLTAGE_V, BoolArray
 from ..metrology.registers import REGISTER_RANGE_MWS
 from ..metrology.threshold import hysteresis
@@ -43,6 +44,8 @@ PHASE_OFF_V: Final = 0.6 * NOMINAL_VOLTAGE_V
 """... and go off again."""
 SUPPLY_V: Final = 0.5 * NOMINAL_VOLTAGE_V
 """One phase at this voltage keeps the electronics running."""
+START_MARGIN: Final = 0.95
+"""Share of the nominal start-up power from which it counts: a specimen that reads low must start too."""
 BLOCK_S: Final = DAY_S
 """Seconds folded at once when time is fast-forwarded."""
 INFO_LIT_S: Final = 0.5
@@ -66,14 +69,17 @@ class E320:
         memory: Memory,
         parameters: FirmwareParameters = FirmwareParameters(),  # noqa: B008 (frozen)
         settings: UserSettings | None = None,
+        errors: ErrorModel | None = None,
     ) -> None:
         """`settings`: user settings of a meter that starts for the first time; later ones are remembered.
 
-        Raises StoreDamaged when memory holds no trustworthy state.
+        `errors`: how this specimen errs; None measures perfectly. Raises StoreDamaged when memory holds no
+        trustworthy state.
         """
         self.server_id: Final = server_id
         self.variant: Final = variant
         self.parameters: Final = parameters
+        self.errors: Final = errors
         self._memory = memory
         self._names = register_names(variant.mode)
         self._plugged = True
@@ -171,6 +177,11 @@ class E320:
     def pulses(self) -> int:
         """Pulses of the metrological LED in the last second."""
         return self._pulses
+
+    @property
+    def pulse_total(self) -> int:
+        """Pulses of the metrological LED since mains came."""
+        return self._pulse_total
 
     @property
     def history(self) -> History:
@@ -356,7 +367,7 @@ class E320:
         self._voltage_present: Phases = (False, False, False)
         self._field_reversed = False
         self._return_stop = False
-        self._pulses = 0
+        self._pulses = self._pulse_total = 0
         self._history_changed = False
         self._button = OpticalButton()
         self._menu = Menu()
@@ -450,7 +461,10 @@ class E320:
     def _measure(self, powers: PhasePowers) -> None:
         """Seconds with supply: count, keep history, pulse, and note what the last one looked like."""
         state, n = self._state, len(powers)
-        energies = fold(powers.p_sum_w, powers.q_sum_var, self.variant.mode, self.variant.start_power_w, state.fold)
+        if self.errors is not None:
+            powers = self.errors.distort(powers)
+        start_power_w = START_MARGIN * self.variant.start_power_w
+        energies = fold(powers.p_sum_w, powers.q_sum_var, self.variant.mode, start_power_w, state.fold)
         self._close_days(energies, n)
         state.registers = state.registers.add(energies)
         state.fold = energies.after
@@ -486,7 +500,9 @@ class E320:
             energy = energies.import_mws + energies.export_mws
         output, pulses = PulseOutput(self.variant.rating.pulses_per_kwh, self._state.pulse_remainder).feed(energy)
         self._state.pulse_remainder = output.remainder
-        self._state.disk = (self._state.disk + int(pulses.sum())) % DISK_BARS
+        total = int(pulses.sum())
+        self._pulse_total += total
+        self._state.disk = (self._state.disk + total) % DISK_BARS
         self._pulses = int(pulses[-1])
 
     def _close_days(self, energies: Energies, n: int) -> None:
