@@ -32,7 +32,8 @@ from ..tuples import (
 )
 from . import object_names as names
 from .bus import Group, Segment
-from .bus_service import BusService, announcement, tuple_file
+from .bus_application import announcement
+from .bus_service import BusService, base_module_identification, tuple_file
 from .profile import SCALER, LoadProfile
 from .state import StateFile
 from .status import measured_status
@@ -329,7 +330,11 @@ class BaseModule:
 
     def announce(self) -> None:
         """Tell the bus who is here: plug and play."""
-        self.bus.send(announcement(self), self.server_id, Group.TUPLES)
+        self.bus.send(
+            announcement(self.server_id, self.seconds_index, base_module_identification(self)),
+            self.server_id,
+            Group.TUPLES,
+        )
 
     def on_frame(self, frame: bytes, sender: ServerId, group: Group | None) -> None:
         """Answer a request to this module; take what went to everybody in silence."""

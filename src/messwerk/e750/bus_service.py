@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 from .. import sml
 from ..signing import Curve
 from ..sml import Attention, Body, Tree, TupelParameter
-from ..sml.session import Refusal, Request, attention
+from ..sml.session import Refusal, Request
 from ..tuples import STATUS_PARAMETER_CHANGED, SignedTuple
 from . import object_names as names
+from .bus_application import BusApplication, identification, unsolicited
 from .monitoring import monitoring_list, monitoring_parameters
-from .parameters import Change, Parameter, flag, octets, read_tree, to_flag, to_int, u8, u16, u32, write_tree
+from .parameters import Change, Parameter, flag, octets, to_flag, to_int, u8, u16, u32
 from .profile_messages import LIST_ROWS_MAX, list_responses, pack_response, select_rows
 
 if TYPE_CHECKING:
@@ -20,23 +21,10 @@ if TYPE_CHECKING:
 
 SIGNATURE_PROFILES: Final = {Curve.P192: 1, Curve.P256: 2, Curve.BP256: 3}
 """Number of a curve in the module's settings and identification. [design]"""
+FIRMWARE: Final = (b"E750 BM", b"1.0")
 RATIO_MAX: Final = 20_000
 """Largest transformer ratio that can be set. [design]"""
 TUPLE_PATH: Final = (names.SPECIAL_TUPLES, names.CURRENT_TUPLE)
-
-
-def unsolicited(server_id: bytes, index: int | None, path: tuple[bytes, ...], tree: Tree) -> bytes:
-    """A framed file nobody asked for: open, one parameter tree, close."""
-    time = sml.SecIndex(index) if index is not None else None
-    number = (index or 0).to_bytes(4, "big")
-    bodies: tuple[Body, ...] = (
-        sml.PublicOpenResponse(req_file_id=number, server_id=server_id, ref_time=time),
-        sml.GetProcParameterResponse(server_id=server_id, parameter_tree_path=path, parameter_tree=tree),
-        sml.PublicCloseResponse(),
-    )
-    return sml.frame(
-        sml.encode(sml.Message(transaction_id=number + bytes([place]), body=body) for place, body in enumerate(bodies))
-    )
 
 
 def tuple_file(module: BaseModule, signed: SignedTuple) -> bytes:
@@ -45,96 +33,51 @@ def tuple_file(module: BaseModule, signed: SignedTuple) -> bytes:
     return unsolicited(module.server_id, signed.index, TUPLE_PATH, tree)
 
 
-def announcement(module: BaseModule) -> bytes:
-    """Who is here: the identification with public key, so that nothing needs configuration."""
-    tree = identification(module).tree()
-    assert tree is not None
-    return unsolicited(module.server_id, module.seconds_index, (names.IDENTIFICATION,), tree)
-
-
-def identification(module: BaseModule) -> Parameter:
-    """Class, maker, server ID, public key and firmware of a base module."""
+def base_module_identification(module: BaseModule) -> Parameter:
+    """Identification with public key and the number of its curve."""
     key = module.key.public
-    return Parameter(
-        names.IDENTIFICATION,
-        children=(
-            Parameter(names.DEVICE_CLASS, lambda: octets(module.variant.device_class)),
-            Parameter(names.MANUFACTURER, lambda: octets(module.manufacturer)),
-            Parameter(names.SERVER_ID, lambda: octets(module.server_id)),
-            Parameter(
-                names.PUBLIC_KEY,
-                lambda: octets(key.point),
-                children=(Parameter(names.SIGNATURE_PROFILE, lambda: u8(SIGNATURE_PROFILES[key.curve])),),
-            ),
-            firmware(b"E750 BM", b"1.0"),
-        ),
+    public_key = Parameter(
+        names.PUBLIC_KEY,
+        lambda: octets(key.point),
+        children=(Parameter(names.SIGNATURE_PROFILE, lambda: u8(SIGNATURE_PROFILES[key.curve])),),
+    )
+    return identification(
+        module.server_id, module.variant.device_class, module.manufacturer, lambda: FIRMWARE, public_key
     )
 
 
-def firmware(name: bytes, version: bytes) -> Parameter:
-    """The firmware list of a module with one entry."""
-    return Parameter(
-        names.FIRMWARE,
-        children=(
-            Parameter(
-                names.FIRMWARE_ENTRY,
-                children=(
-                    Parameter(names.FIRMWARE_NAME, lambda: octets(name)),
-                    Parameter(names.FIRMWARE_VERSION, lambda: octets(version)),
-                    Parameter(names.FIRMWARE_ACTIVE, lambda: flag(True)),
-                ),
-            ),
-        ),
-    )
-
-
-class BusService:
+class BusService(BusApplication):
     """The application behind a base module's SML server."""
 
     def __init__(self, module: BaseModule) -> None:
         self.module = module
-        self.roots: Sequence[Parameter] = (
-            identification(module),
+        roots = (
+            base_module_identification(module),
             self._special_tuples(),
-            Parameter(names.SECONDS_INDEX, lambda: sml.TimeParameter(sml.SecIndex(module.seconds_index))),
+            Parameter(names.SECONDS_INDEX, self._index),
             Parameter(names.STATUS_WORD, self._status),
             Parameter(names.REMAINING_PERIOD, lambda: u16(module.remaining_period_s)),
             monitoring_parameters(module),
             self._settings(),
-            Parameter(names.DEVICE_TIME, children=(
-                Parameter(names.SECONDS_INDEX, lambda: sml.TimeParameter(sml.SecIndex(module.seconds_index))),
-                Parameter(names.SYNC_ACTIVE, lambda: flag(module.synchronous), self._take_token),
-                Parameter(names.UTC, None, lambda value: _checked(to_int(value, 0, 2**32 - 1))),
-            )),
-        )  # fmt: skip
+            Parameter(
+                names.DEVICE_TIME,
+                children=(
+                    Parameter(names.SECONDS_INDEX, self._index),
+                    Parameter(names.SYNC_ACTIVE, lambda: flag(module.synchronous), self._take_token),
+                    Parameter(names.UTC, None, lambda value: _checked(to_int(value, 0, 2**32 - 1))),
+                ),
+            ),
+        )
+        super().__init__(module.server_id, lambda: roots)
 
     @property
-    def server_id(self) -> bytes:
-        return self.module.server_id
+    def ref_time(self) -> sml.SecIndex:
+        return sml.SecIndex(self.module.seconds_index)
 
-    def open(self, request: sml.PublicOpenRequest) -> sml.PublicOpenResponse:
-        self._addressed(request.server_id)
-        return sml.PublicOpenResponse(
-            codepage=request.codepage, client_id=request.client_id, req_file_id=request.req_file_id,
-            server_id=self.server_id, ref_time=sml.SecIndex(self.module.seconds_index),
-        )  # fmt: skip
-
-    def handle(self, request: Request) -> Sequence[Body]:
-        self._addressed(request.server_id)
+    def other(self, request: Request) -> Sequence[Body]:
+        """The load profile in both forms, and the monitoring list."""
         module = self.module
         match request:
-            case sml.GetProcParameterRequest(parameter_tree_path=path, attribute=attribute):
-                if attribute:
-                    raise Refusal(Attention.OPTION_NOT_SUPPORTED, "attribute")
-                tree = read_tree(self.roots, path)
-                return [
-                    sml.GetProcParameterResponse(
-                        server_id=self.server_id, parameter_tree_path=path, parameter_tree=tree
-                    )
-                ]
-            case sml.SetProcParameterRequest(parameter_tree_path=path, parameter_tree=tree):
-                write_tree(self.roots, path, tree)
-                return [attention(self.server_id, Attention.ACKNOWLEDGED)]
             case sml.GetProfilePackRequest():
                 rows = select_rows(module.profile, request)
                 pack = pack_response(rows, request, self.server_id, module.seconds_index, module.period_s)
@@ -147,10 +90,10 @@ class BusService:
                 return answers
             case sml.GetListRequest():
                 return [monitoring_list(module, request)]
+        return super().other(request)
 
-    def _addressed(self, server_id: bytes | None) -> None:
-        if server_id not in (None, b"", self.server_id):
-            raise Refusal(Attention.UNKNOWN_SERVER)
+    def _index(self) -> sml.TimeParameter:
+        return sml.TimeParameter(sml.SecIndex(self.module.seconds_index))
 
     def _status(self) -> sml.ValueParameter | None:
         current = self.module.current

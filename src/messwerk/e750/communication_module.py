@@ -231,7 +231,9 @@ class CommunicationModule:
                 continue
             if body.parameter_tree.parameter_name == names.IDENTIFICATION:
                 self.devices.announced(sender, body.parameter_tree, self.now)
-                self.push.position(sender).more_rows = True
+                device = self.devices.devices.get(sender)
+                if device is not None and device.is_base_module:
+                    self.push.position(sender).more_rows = True
             elif isinstance(body.parameter_tree.parameter_value, sml.TupelParameter):
                 self._tuple(body, body.parameter_tree.parameter_value.value, sender)
 
@@ -267,7 +269,7 @@ class CommunicationModule:
     def push_file(self, now: float) -> bytes | None:
         """The next file to send to the central station, or None: see PushQueue.file."""
         self.now = now
-        for device in self.devices.active():
+        for device in self.devices.base_modules():
             position = self.push.position(device.server_id)
             if position.more_rows and not position.fetched:
                 self._fetch_rows(device, position)

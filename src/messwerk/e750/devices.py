@@ -15,6 +15,8 @@ from . import object_names as names
 from .log_book import Event
 from .parameters import Change, Parameter, octets, to_octets
 
+BASE_MODULE_CLASSES: Final = frozenset(bytes((0x81, 0x81, 0xC7, 0x82, last, 0xFF)) for last in range(0x41, 0x45))
+"""Device classes of base modules. Source: SyM² 1.03 table 39."""
 BASE_MODULES_MAX: Final = 32
 """Base modules one communication module serves. Source: E750 brochure."""
 DEVICES_MAX: Final = 254
@@ -40,6 +42,11 @@ class Device:
     last_index: int | None = None
     """Newest seconds index heard from it."""
 
+    @property
+    def is_base_module(self) -> bool:
+        """Whether it measures; other modules are served too, but not counted and not pushed from."""
+        return self.device_class in BASE_MODULE_CLASSES
+
 
 Report = Callable[[Event, bytes, str], None]
 
@@ -57,6 +64,10 @@ class DeviceList:
 
     def active(self) -> list[Device]:
         return [device for device in self.devices.values() if device.active]
+
+    def base_modules(self) -> list[Device]:
+        """The base modules in service."""
+        return [device for device in self.active() if device.is_base_module]
 
     def heard(self, sender: ServerId, index: int | None, now: float | None) -> Device | None:
         """Note that a known device spoke."""
@@ -90,7 +101,8 @@ class DeviceList:
 
     def activate(self, device: Device) -> bool:
         """Put a device into service unless 32 are; returns whether it is."""
-        if not device.active and len(self.active()) >= BASE_MODULES_MAX:
+        full = device.is_base_module and len(self.base_modules()) >= BASE_MODULES_MAX
+        if not device.active and full:
             self._report(Event.DEVICE_LIMIT, device.server_id, f"{BASE_MODULES_MAX} base modules are active")
             return False
         device.active = self.changed = True

@@ -88,6 +88,16 @@ VT_RATIO: Final = _code("0101000403ff")
 LED_ACTIVE: Final = _code("0000600300ff")
 LED_REACTIVE: Final = _code("0000600301ff")
 
+# The pulse module's settings [design], pulse value and length from the gateway lineage
+PULSE_SETTINGS: Final = _code("8181c78d00ff")
+PULSE_SOURCE: Final = _code("8181c78d01ff")
+PULSE_ACTIVE: Final = _code("8181c78d02ff")
+PULSE_REACTIVE: Final = _code("8181c78d03ff")
+PULSE_PERIOD_OUTPUT: Final = _code("8181c78d04ff")
+PULSE_COUNTS: Final = _code("8181c78d05ff")
+PULSE_HELD: Final = _code("8181c78d06ff")
+PULSE_LENGTH: Final = _code("0100000303ff")
+
 # Device lists of the communication module
 VISIBLE_DEVICES: Final = _code("81811006ffff")
 NEW_DEVICES: Final = _code("81811016ffff")

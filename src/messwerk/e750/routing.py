@@ -14,11 +14,10 @@ from .. import sml
 from ..errors import SmlError
 from ..identity import ServerId
 from ..sml import Attention, Body, FrameDecoder
-from ..sml.session import FILES_WAITING_MAX, Pending, Refusal, Request, SmlServer, attention
-from . import object_names as names
-from .bus_service import firmware
+from ..sml.session import FILES_WAITING_MAX, Pending, Refusal, Request, SmlServer
+from .bus_application import answer_parameters, identification
 from .log_book import Event
-from .parameters import Parameter, octets, read_tree, write_tree
+from .parameters import Parameter
 from .users import User, may
 
 if TYPE_CHECKING:
@@ -172,22 +171,13 @@ class Conversation:
     def _own(self, request: Request) -> Sequence[Body]:
         """A request to the communication module itself."""
         module = self.module
-        match request:
-            case sml.GetProcParameterRequest(parameter_tree_path=path, attribute=attribute):
-                if attribute:
-                    raise Refusal(Attention.OPTION_NOT_SUPPORTED, "attribute")
-                tree = read_tree(module_parameters(module), path)
-                return [
-                    sml.GetProcParameterResponse(
-                        server_id=module.server_id, parameter_tree_path=path, parameter_tree=tree
-                    )
-                ]
-            case sml.SetProcParameterRequest(parameter_tree_path=path, parameter_tree=tree):
-                write_tree(module_parameters(module), path, tree)
-                module.report(Event.PARAMETER_CHANGED, details=path[0].hex(" ").upper())
-                module.save(durable=True)
-                return [attention(module.server_id, Attention.ACKNOWLEDGED)]
-        raise Refusal(Attention.NOT_EXECUTED, "the communication module has no lists and no load profile")
+        answer = answer_parameters(module.server_id, module_parameters(module), request)
+        if not answer:
+            raise Refusal(Attention.NOT_EXECUTED, "the communication module has no lists and no load profile")
+        if isinstance(request, sml.SetProcParameterRequest):
+            module.report(Event.PARAMETER_CHANGED, details=request.parameter_tree_path[0].hex(" ").upper())
+            module.save(durable=True)
+        return answer
 
 
 def _legal(server_id: bytes) -> bool:
@@ -197,14 +187,6 @@ def _legal(server_id: bytes) -> bool:
 def module_parameters(module: CommunicationModule) -> Sequence[Parameter]:
     """The parameter trees of the communication module itself."""
     return (
-        Parameter(
-            names.IDENTIFICATION,
-            children=(
-                Parameter(names.DEVICE_CLASS, lambda: octets(module.device_class)),
-                Parameter(names.MANUFACTURER, lambda: octets(module.manufacturer)),
-                Parameter(names.SERVER_ID, lambda: octets(module.server_id)),
-                firmware(b"E750 CM", b"1.0"),
-            ),
-        ),
+        identification(module.server_id, module.device_class, module.manufacturer, lambda: (b"E750 CM", b"1.0")),
         *module.devices.parameters(),
     )
