@@ -29,6 +29,8 @@ class Group(Enum):
     """Base modules speak here; communication, pulse and network modules listen."""
     COMMANDS = "synchronisation tokens and parameters for everybody"
     """Communication modules speak here; every module listens."""
+    BRIDGES = "probes by which network nodes find loops"
+    """Network nodes alone speak and listen here."""
 
 
 class Module(Protocol):
@@ -50,6 +52,18 @@ class Module(Protocol):
         ...
 
 
+class BridgePort(Protocol):
+    """What the bus needs of a port of a network node, which hears everything."""
+
+    def on_segment_frame(self, frame: bytes, sender: ServerId, to: ServerId | Group) -> None:
+        """Take a frame that another attachment of the segment sent."""
+        ...
+
+    def reaches(self, address: ServerId, asked: set[int]) -> bool:
+        """Whether a module with this address lies behind it; `asked` holds the ids of segments already searched."""
+        ...
+
+
 class Segment(Protocol):
     """What a module needs of the bus; `Bus` is one, a UDP segment another."""
 
@@ -65,7 +79,8 @@ class Bus:
 
     def __init__(self) -> None:
         self._modules: dict[ServerId, Module] = {}
-        self._queue: deque[tuple[bytes, ServerId, ServerId | Group]] = deque()
+        self._bridges: list[BridgePort] = []
+        self._queue: deque[tuple[bytes, ServerId, ServerId | Group, BridgePort | None]] = deque()
         self._delivering = False
         self.frames = 0
         """Frames sent."""
@@ -95,19 +110,37 @@ class Bus:
         if self._modules.get(module.server_id) is module:
             del self._modules[module.server_id]
 
-    def send(self, frame: bytes, sender: ServerId, to: ServerId | Group) -> bool:
+    def join(self, port: BridgePort) -> None:
+        """Plug a port of a network node in."""
+        self._bridges.append(port)
+
+    def leave(self, port: BridgePort) -> None:
+        """Pull a port of a network node out."""
+        if port in self._bridges:
+            self._bridges.remove(port)
+
+    def reaches(self, address: ServerId, asked: set[int] | None = None) -> bool:
+        """Whether a module with this address is on the segment or behind its network nodes."""
+        asked = set() if asked is None else asked
+        if id(self) in asked:
+            return False
+        asked.add(id(self))
+        return address in self._modules or any(port.reaches(address, asked) for port in self._bridges)
+
+    def send(self, frame: bytes, sender: ServerId, to: ServerId | Group, origin: BridgePort | None = None) -> bool:
         """Send one frame to one address or one group, never back to the sender.
 
         Returns False when no module has that address (Ethernet would learn it from unanswered
         neighbour discovery), True otherwise. Frames that modules send while they handle one are
-        delivered after it, in order, before the outermost `send` returns.
+        delivered after it, in order, before the outermost `send` returns. `origin` is the port
+        of a network node that passes the frame on.
         """
         self.frames += 1
         self.bytes_sent += len(frame)
-        if isinstance(to, ServerId) and to not in self._modules:
+        if isinstance(to, ServerId) and not self.reaches(to):
             self.undeliverable += 1
             return False
-        self._queue.append((frame, sender, to))
+        self._queue.append((frame, sender, to, origin))
         if not self._delivering:
             self._deliver()
         return True
@@ -118,9 +151,13 @@ class Bus:
             for _ in range(FRAMES_PER_SEND_MAX):
                 if not self._queue:
                     return
-                frame, sender, to = self._queue.popleft()
+                frame, sender, to, origin = self._queue.popleft()
                 for module in self._receivers(sender, to):
                     self._hand_over(module, frame, sender, to if isinstance(to, Group) else None)
+                if isinstance(to, Group) or to not in self._modules:
+                    for port in tuple(self._bridges):
+                        if port is not origin:
+                            port.on_segment_frame(frame, sender, to)
             self.storms += 1
             log.warning("a storm on the bus: %d frames dropped", len(self._queue))
         finally:

@@ -98,6 +98,19 @@ PULSE_COUNTS: Final = _code("8181c78d05ff")
 PULSE_HELD: Final = _code("8181c78d06ff")
 PULSE_LENGTH: Final = _code("0100000303ff")
 
+# The network node's ports [design]
+NODE_PORTS: Final = _code("8181c78e00ff")
+NODE_STATE: Final = _code("8181c78e10ff")
+NODE_LOAD: Final = _code("8181c78e11ff")
+NODE_BUDGET: Final = _code("8181c78e12ff")
+NODE_PROBE: Final = _code("8181c78e13ff")
+
+
+def node_port(number: int) -> ObisCode:
+    """Name of port `number`, from 1, in the tree of a network node."""
+    return ObisCode(NODE_PORTS[:4] + bytes((number, 0xFF)))
+
+
 # Device lists of the communication module
 VISIBLE_DEVICES: Final = _code("81811006ffff")
 NEW_DEVICES: Final = _code("81811016ffff")
