@@ -51,7 +51,9 @@ def test_data_matrix_reads_back(serial: int, curve: Curve) -> None:
     """Whatever the identity and curve, the symbol's text gives it back."""
     face = plate(curve, DeviceId("LGZ", serial).compact)
     image = np.kron(np.pad(~face.data_matrix, 2, constant_values=True), np.ones((4, 4), dtype=bool))
-    (seen,) = zxingcpp.read_barcodes(image.astype(np.uint8) * 255, formats=zxingcpp.BarcodeFormat.DataMatrix)
+    (seen,) = zxingcpp.read_barcodes(
+        image.astype(np.uint8) * 255, formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.DataMatrix])
+    )
     assert seen.text == face.data_matrix_text
     scanned = ScannedPlate(face.device_id, face.device_id.server_id, face.public_key)
     assert read_data_matrix(seen.text) == scanned
