@@ -133,6 +133,28 @@ class Ingest:
             )  # fmt: skip
             requeue_waiting(write, server_id)
 
+    def judge_again(self, meter_id: int, server_id: bytes) -> None:
+        """A key was accepted: what waited for it, or was refused for want of it, is read again."""
+        with self._store.transaction() as write:
+            requeue_waiting(write, server_id)
+            bad = Verdict.BAD_SIGNATURE.value
+            write.execute(
+                "UPDATE batch SET state = ? WHERE batch_id IN"
+                " (SELECT batch_id FROM quarantine WHERE meter_id = ? AND verdict = ?)",
+                (int(BatchState.RECEIVED), meter_id, bad),
+            )
+            dropped = write.execute(
+                "SELECT count(*), coalesce(sum(valid), 0) FROM quarantine WHERE meter_id = ? AND verdict = ?",
+                (meter_id, bad),
+            ).fetchone()
+            write.execute("DELETE FROM quarantine WHERE meter_id = ? AND verdict = ?", (meter_id, bad))
+            write.execute(
+                "UPDATE meter SET tuples_quarantined = tuples_quarantined - ?1,"
+                " signatures_valid = signatures_valid - ?2, signatures_invalid = signatures_invalid - (2 * ?1 - ?2)"
+                " WHERE meter_id = ?3",
+                (dropped[0], dropped[1], meter_id),
+            )
+
     # --- verdicts --------------------------------------------------------------------------
 
     def _judge(self, found: Sequence[tuple[Batch, Contents]]) -> dict[bytes, Judgement]:
@@ -283,10 +305,10 @@ class _Run:
     ) -> bool:
         """Set a tuple apart with its evidence; returns whether it is new there."""
         new = self._write.execute(
-            "INSERT INTO quarantine (meter_id, idx, received_us, batch_id, verdict, reason, status, scaler, import_wh,"
-            " r1_varh, r4_varh, export_wh, r2_varh, r3_varh, signature_import, signature_export, digest)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (meter_id, signed.index, microseconds(batch.received_utc), batch.batch_id, verdict.value, reason,
+            "INSERT INTO quarantine (meter_id, idx, received_us, batch_id, verdict, reason, valid, status, scaler,"
+            " import_wh, r1_varh, r4_varh, export_wh, r2_varh, r3_varh, signature_import, signature_export, digest)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (meter_id, signed.index, microseconds(batch.received_utc), batch.batch_id, verdict.value, reason, valid,
              signed_64(signed.status), signed.scaler, signed.import_wh, signed.r1_varh, signed.r4_varh,
              signed.export_wh, signed.r2_varh, signed.r3_varh, signed.signature_import, signed.signature_export,
              digest(signed)),

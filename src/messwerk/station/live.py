@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ..tuples import STATUS_SOI, SignedTuple
 from .archive import REGISTER_COLUMNS, Archive, signed_tuple
@@ -152,6 +153,12 @@ class MeterState:
             self._added = []
         if self._disputed:
             self._readings.disputed[np.isin(self._readings.index, list(self._disputed))] = True
+
+    def profile_indices(self) -> NDArray[np.int64]:
+        """Indices of the start-of-interval readings held, ascending."""
+        with self._lock:
+            self._merge()
+            return self._readings.index[self._readings.start_of_interval]
 
     def power_w(self) -> float | None:
         """Net power now: what the meter says, else the mean of the last minute; None when unknown."""

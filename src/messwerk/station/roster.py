@@ -158,6 +158,10 @@ class Roster:
         """The keys whose signatures count, newest first: the newest signs nearly everything."""
         return tuple(key for key in reversed(self.keys(meter_id)) if key.accepted)
 
+    def fingerprints(self) -> dict[int, str]:
+        """Fingerprint of every key by its number."""
+        return {key.key_id: key.key.fingerprint for keys in list(self._keys.values()) for key in keys}
+
     def meet_key(self, write: sqlite3.Connection, meter_id: int, key: PublicKey, utc: float) -> str | None:
         """Take note of the key a module shows. Returns its confirmation when it is new, else None.
 

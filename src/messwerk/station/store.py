@@ -64,7 +64,7 @@ CREATE TABLE hot (
 CREATE TABLE quarantine (
     quarantine_id INTEGER PRIMARY KEY, meter_id INTEGER NOT NULL REFERENCES meter, idx INTEGER NOT NULL,
     received_us INTEGER NOT NULL, batch_id INTEGER NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL,
-    status INTEGER NOT NULL, scaler INTEGER NOT NULL,
+    valid INTEGER NOT NULL, status INTEGER NOT NULL, scaler INTEGER NOT NULL,
     import_wh INTEGER NOT NULL, r1_varh INTEGER NOT NULL, r4_varh INTEGER NOT NULL,
     export_wh INTEGER NOT NULL, r2_varh INTEGER NOT NULL, r3_varh INTEGER NOT NULL,
     signature_import BLOB NOT NULL, signature_export BLOB NOT NULL, digest BLOB NOT NULL,

@@ -300,6 +300,10 @@ class BillRow:
     """Calendar month, `2026-10`."""
     start_utc: int
     end_utc: int
+    from_local: str
+    """First moment in local time with offset, ISO 8601."""
+    to_local: str
+    """End (exclusive) in local time with offset."""
     energy_kwh: Decimal
     total_eur: Decimal
     tariff: str
