@@ -1,30 +1,72 @@
-"""Telegrams as lines for programs: JSON and CSV."""
+"""Where telegrams go, and two of the ways: lines of JSON and CSV for programs."""
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from ..sml.reading import TelegramReading
+from ..sml.reading import Reading, TelegramReading
+from .console import remark
+
+COLUMNS: Final = ("server_id", "seconds_index", "obis", "name", "value", "unit", "raw", "scaler", "status")
+"""Columns of `--csv`, one row a value."""
 
 
-@dataclass(slots=True)
-class JsonLines:
-    """One line of JSON a telegram, and one for the summary."""
+class Output:
+    """Where telegrams go: entered before the first, finished with the counts after the last."""
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         pass
 
-    def show(self, telegram: TelegramReading) -> None:
+    async def show(self, telegram: TelegramReading) -> None:
+        """Take one telegram."""
+
+    async def note(self, sentence: str) -> None:
+        """Say something about the source, such as that it was lost."""
+        remark(sentence)
+
+    async def finish(self, summary: Mapping[str, int]) -> None:
+        """Take the counts at the end."""
+
+
+class JsonLines(Output):
+    """One line of JSON a telegram, and one for the summary."""
+
+    async def show(self, telegram: TelegramReading) -> None:
         print(json.dumps(as_data(telegram), ensure_ascii=False), flush=True)
 
-    def finish(self, summary: Mapping[str, int]) -> None:
+    async def finish(self, summary: Mapping[str, int]) -> None:
         print(json.dumps({"summary": dict(summary)}), flush=True)
+
+
+class Csv(Output):
+    """A header line, then one row a value; the summary goes to stderr."""
+
+    def __init__(self) -> None:
+        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+
+    async def __aenter__(self) -> Self:
+        self._row(COLUMNS)
+        return self
+
+    async def show(self, telegram: TelegramReading) -> None:
+        server = telegram.server_id.hex() if telegram.server_id else ""
+        for entry in telegram.entries:
+            data = entry_as_data(entry)
+            self._row((server, telegram.seconds_index, *(data[name] for name in COLUMNS[2:])))
+
+    def _row(self, cells: tuple[object, ...]) -> None:
+        self._writer.writerow(cells)
+        sys.stdout.flush()
+
+    async def finish(self, summary: Mapping[str, int]) -> None:
+        remark(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in summary.items()))
 
 
 def as_data(telegram: TelegramReading) -> dict[str, Any]:
@@ -39,18 +81,20 @@ def as_data(telegram: TelegramReading) -> dict[str, Any]:
         "power_w": None if power is None else f"{power:f}",
         "flags": status_names(telegram),
         "hints": list(telegram.hints),
-        "entries": [
-            {
-                "obis": entry.code,
-                "name": entry.name,
-                "value": entry.text,
-                "unit": entry.symbol,
-                "raw": entry.raw.hex() if isinstance(entry.raw, bytes) else entry.raw,
-                "scaler": entry.scaler,
-                "status": entry.status,
-            }
-            for entry in telegram.entries
-        ],
+        "entries": [entry_as_data(entry) for entry in telegram.entries],
+    }
+
+
+def entry_as_data(entry: Reading) -> dict[str, Any]:
+    """One value as plain data."""
+    return {
+        "obis": entry.code,
+        "name": entry.name,
+        "value": entry.text,
+        "unit": entry.symbol,
+        "raw": entry.raw.hex() if isinstance(entry.raw, bytes) else entry.raw,
+        "scaler": entry.scaler,
+        "status": entry.status,
     }
 
 

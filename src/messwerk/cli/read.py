@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, aclosing, suppress
-from typing import Annotated, Any, Final, Protocol
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, nullcontext
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
-from .. import sml
-from ..errors import MesswerkError, NotSml, SmlError, SourceError
-from ..link.endpoint import SILENCE_S, Source, chunks, is_live, parse_source
+from ..errors import MesswerkError, PeerLost
+from ..link.endpoint import SILENCE_S, ReplaySource, Source, is_live, parse_source
 from ..link.serial import BAUD
-from ..sml.reading import TelegramReading, readings
-from ..sml.recognise import recognise
-from .console import out, remark, until_output_closes
-from .formats import JsonLines
+from ..link.trace import Recorder
+from ..sml.reading import TelegramReading
+from .console import out, until_output_closes
+from .formats import Csv, JsonLines, Output
+from .intake import Intake
+from .live import follow, pump, run_interruptible
 from .table import EveryTelegram, LastOfEach, LiveTable
 
 app = typer.Typer()
 
-HEAD: Final = 4096
-"""Bytes kept from the start of a source, to say what they are when they are no SML."""
 INTERRUPTED: Final = 130
 """Exit status after Ctrl-C before anything was read, as shells have it."""
 
@@ -31,147 +30,137 @@ INTERRUPTED: Final = 130
 @app.command()
 def read(
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="SOURCE", help="A file, - for standard input, a serial device or pty, or tcp://host:port."
+            metavar="SOURCE",
+            help="A file, - for standard input, a serial device or pty, tcp://host:port, or http://….",
+            show_default=False,
         ),
-    ],
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a telegram, then a summary.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One line a value, with a header.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Stop after the first telegram.")] = False,
-    baud: Annotated[int, typer.Option(help="Speed of a serial device; always 8N1.", min=50)] = BAUD,
+    follow_it: Annotated[
+        bool, typer.Option("--follow", "-f", help="Connect again whenever the meter is lost; Ctrl-C ends it.")
+    ] = False,
     silence: Annotated[
-        float, typer.Option(help="Give a live source up after so many seconds without a byte; 0 waits.", min=0)
+        float,
+        typer.Option(help="Seconds without a telegram after which a live source counts as lost; 0 waits.", min=0),
     ] = SILENCE_S,
+    baud: Annotated[int, typer.Option(help="Speed of a serial device; always 8N1.", min=50)] = BAUD,
+    record: Annotated[
+        Path | None, typer.Option(help="Keep every byte with its time in a new file.", show_default=False)
+    ] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="Read such a file instead of a SOURCE.", show_default=False)
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(help="Pace of --replay: 1 as recorded, 60 a minute a second, 0 at once.", min=0)
+    ] = 1.0,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(help="Also publish to mqtt://[user:password@]host[:port][/topic].", show_default=False),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what was rejected or put right.")] = False,
 ) -> None:
     """Read the telegrams of a meter: values with names and units, exact to the last digit."""
-    place = parse_source(source, baud=baud)
+    place = _source(source, replay, baud=baud, speed=speed)
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
     intake = Intake(verbose=verbose)
-    sink = JsonLines() if as_json else _table(place, intake)
-    with until_output_closes():
-        interrupted = asyncio.run(_run(place, intake, sink, once=once, silence_s=silence or None))
+    run = Run(place, intake, once=once, silence_s=silence or None, keep_on=follow_it)
+    outputs: list[Output] = [JsonLines() if as_json else Csv() if as_csv else _table(place, intake)]
+    with until_output_closes(), Recorder(record, str(place)) if record else nullcontext() as recorder:
+        interrupted = run_interruptible(run.into(outputs, recorder, mqtt))
     if interrupted and not intake.telegrams:
         raise typer.Exit(INTERRUPTED)
     intake.demand_telegrams(place)
 
 
-class Sink(AbstractContextManager[Any], Protocol):
-    """Where telegrams go: entered before the first, finished with the counts after the last."""
+def _source(source: str | None, replay: Path | None, *, baud: int, speed: float) -> Source:
+    if replay is not None and source is None:
+        return ReplaySource(replay, speed)
+    if source is None or replay is not None:
+        raise typer.BadParameter("name a SOURCE, or a recording with --replay")
+    return parse_source(source, baud=baud)
 
-    def show(self, telegram: TelegramReading) -> None: ...
-    def finish(self, summary: Mapping[str, int]) -> None: ...
 
-
-def _table(source: Source, intake: Intake) -> Sink:
-    if not is_live(source):
+def _table(source: Source, intake: Intake) -> Output:
+    if not is_live(source) and not isinstance(source, ReplaySource):
         return LastOfEach()
     return LiveTable(str(source), intake.summary) if out.is_terminal else EveryTelegram()
 
 
-async def _run(source: Source, intake: Intake, sink: Sink, *, once: bool, silence_s: float | None) -> bool:
-    """Read until the source ends or somebody interrupts (True); the sink is finished either way."""
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows: Ctrl-C arrives as a cancellation anyhow
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    interrupted = False
-    with sink:
-        try:
-            await _pump(source, intake, sink, once=once, silence_s=silence_s)
-        except asyncio.CancelledError:
-            interrupted = True
-        except MesswerkError:
-            sink.finish(intake.summary)
-            raise
-        sink.finish(intake.summary)
-    return interrupted
+class Run:
+    """One run of the command: from a source through the intake into outputs."""
 
+    def __init__(self, source: Source, intake: Intake, *, once: bool, silence_s: float | None, keep_on: bool) -> None:
+        self._source, self._intake = source, intake
+        self._once, self._silence_s = once, silence_s
+        self._keep_on = keep_on and is_live(source)
+        self._outputs: list[Output] = []
+        self._recorder: Recorder | None = None
+        self._last_telegram_s = time.monotonic()
 
-async def _pump(source: Source, intake: Intake, sink: Sink, *, once: bool, silence_s: float | None) -> None:
-    async with aclosing(chunks(source, silence_s=silence_s)) as pieces:
-        async for piece in pieces:
-            for telegram in intake.receive(piece):
-                sink.show(telegram)
-                if once:
-                    return
-    for telegram in intake.close():
-        sink.show(telegram)
-        if once:
-            return
+    async def into(self, outputs: list[Output], recorder: Recorder | None, mqtt: str | None) -> None:
+        """Read until the source ends; cancelled by Ctrl-C. The outputs are finished either way."""
+        self._outputs, self._recorder = outputs, recorder
+        if mqtt is not None:
+            from .mqtt import Mqtt  # an optional extra
 
-
-class Intake:
-    """From bytes to readings, counting what was read and what was not."""
-
-    def __init__(self, *, verbose: bool = False) -> None:
-        self.summary = {"telegrams": 0, "rejected": 0, "bytes_skipped": 0}
-        """The counts the output ends with; updated in place."""
-        self._verbose = verbose
-        self._decoder = sml.FrameDecoder()
-        self._accepted_bytes = 0
-        self._unreadable_bytes = 0
-        self._received_bytes = 0
-        self._head = b""
-        self._first_rejection: SmlError | None = None
-
-    @property
-    def telegrams(self) -> int:
-        return self.summary["telegrams"]
-
-    def receive(self, piece: bytes) -> Iterator[TelegramReading]:
-        """What these bytes completed. Counts follow the iteration, so that stopping early is exact."""
-        self._received_bytes += len(piece)
-        self._head += piece[: HEAD - len(self._head)]
-        yield from self._readings(self._decoder.receive(piece))
-        self.summary["bytes_skipped"] = self._decoder.bytes_skipped + self._unreadable_bytes
-
-    def close(self) -> Iterator[TelegramReading]:
-        """What the end of the source completed; an unfinished telegram counts as rejected."""
-        yield from self._readings(self._decoder.close())
-        self.summary["bytes_skipped"] = self._decoder.bytes_skipped + self._unreadable_bytes
-
-    def _readings(self, events: list[sml.Frame | sml.Rejected]) -> Iterator[TelegramReading]:
-        for event in events:
-            if isinstance(event, sml.Rejected):
-                self._reject(event.offset, event.reason)
-                continue
+            outputs.append(Mqtt(mqtt))
+        async with AsyncExitStack() as stack:
+            for output in outputs:
+                await stack.enter_async_context(output)
             try:
-                file = sml.decode(event.payload)
-            except SmlError as error:
-                self._unreadable_bytes += len(event.raw)
-                self._reject(event.offset, error)
-                continue
-            self.summary["bytes_skipped"] = event.offset - self._accepted_bytes
-            self.summary["telegrams"] += 1
-            self._accepted_bytes += len(event.raw)
-            for telegram in readings(file):
-                if self._verbose:
-                    for finding in (*file.dropped, *event.deviations, *telegram.deviations):
-                        remark(f"byte {event.offset}: {finding}")
-                yield telegram
+                await self._read()
+            except BrokenPipeError:
+                raise
+            except BaseException:
+                await self._finish()
+                raise
+            await self._finish()
 
-    def _reject(self, offset: int, reason: SmlError) -> None:
-        self.summary["rejected"] += 1
-        self._first_rejection = self._first_rejection or reason
-        if self._verbose:
-            remark(f"rejected at byte {offset}: {reason}")
-
-    def demand_telegrams(self, source: Source) -> None:
-        """Raise NotSml or SourceError, saying what came instead, when nothing could be read."""
-        if self.telegrams:
+    async def _read(self) -> None:
+        if self._keep_on:
+            await follow(self._source, self._take, silence_s=self._silence_s, broken=self._broken)
             return
-        if not self._received_bytes:
-            raise SourceError(f"{source} closed without a byte" if is_live(source) else f"{source} is empty")
-        if self._first_rejection is not None:
-            raise SourceError(
-                f"{source} holds no whole telegram ({self.summary['rejected']} begun, "
-                f"{self._received_bytes} bytes received); the first broke off: {self._first_rejection}"
-            )
-        if (foreign := recognise(self._head)) is not None:
-            protocol, remedy = foreign
-            raise NotSml(f"{source} is not SML but {protocol}: {remedy}", protocol=protocol)
-        raise NotSml(
-            f"{source} is not SML: no start word 1b1b1b1b 01010101 in {self._received_bytes} bytes; "
-            "on a serial line check its speed too"
-        )
+        await pump(self._source, self._take, silence_s=self._silence_s)
+        if not (self._once and self._intake.telegrams):
+            await self._show(self._intake.close())
+
+    async def _take(self, piece: bytes) -> bool:
+        if self._recorder is not None:
+            self._recorder.write(piece)
+        if await self._show(self._intake.receive(piece)):
+            self._last_telegram_s = time.monotonic()
+            return self._once
+        self._watch()
+        return False
+
+    def _watch(self) -> None:
+        """A line that brings bytes but no telegram is as lost as a silent one; opening it anew often helps."""
+        waited_s = time.monotonic() - self._last_telegram_s
+        if is_live(self._source) and self._silence_s is not None and waited_s > self._silence_s:
+            self._last_telegram_s = time.monotonic()
+            raise PeerLost(f"{self._source} sent bytes, but no telegram for {self._silence_s:g} s: is its speed right?")
+
+    async def _show(self, telegrams: Iterator[TelegramReading]) -> bool:
+        """Hand telegrams to the outputs, only the first with `--once`; whether there was any."""
+        any_shown = False
+        for telegram in telegrams:
+            for output in self._outputs:
+                await output.show(telegram)
+            any_shown = True
+            if self._once:
+                break
+        return any_shown
+
+    async def _broken(self, reason: MesswerkError, pause_s: float) -> None:
+        await self._show(self._intake.close())
+        for output in self._outputs:
+            await output.note(f"{reason}; connecting again in {pause_s:g} s")
+
+    async def _finish(self) -> None:
+        for output in self._outputs:
+            await output.finish(self._intake.summary)

@@ -16,7 +16,7 @@ from rich.text import Text
 from ..sml.reading import Reading, TelegramReading, decimal_text
 from ..units import VAR_HOUR, WATT_HOUR
 from .console import out
-from .formats import status_names
+from .formats import Output, status_names
 
 MAX_METERS: Final = 16
 """Meters shown at once; a source that names more shows those heard last."""
@@ -26,13 +26,13 @@ STALE_S: Final = 15.0
 _KILO: Final = {WATT_HOUR: "kWh", VAR_HOUR: "kvarh"}
 
 
-class Meters:
+class Meters(Output):
     """The last telegram of each meter heard, and when it came."""
 
     def __init__(self) -> None:
         self._last: dict[bytes, tuple[TelegramReading, float]] = {}
 
-    def show(self, telegram: TelegramReading) -> None:
+    async def show(self, telegram: TelegramReading) -> None:
         key = bytes(telegram.server_id or b"")
         self._last.pop(key, None)
         self._last[key] = telegram, time.monotonic()
@@ -50,31 +50,19 @@ class Meters:
 class LastOfEach(Meters):
     """For files: what each meter said last, printed at the end."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    def finish(self, summary: Mapping[str, int]) -> None:
+    async def finish(self, summary: Mapping[str, int]) -> None:
         for panel in self.panels(with_age=False):
             out.print(panel)
         out.print(summary_line(summary))
 
 
-class EveryTelegram:
+class EveryTelegram(Output):
     """For live sources without a terminal: each telegram as it comes."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    def show(self, telegram: TelegramReading) -> None:
+    async def show(self, telegram: TelegramReading) -> None:
         out.print(meter_panel(telegram, None))
 
-    def finish(self, summary: Mapping[str, int]) -> None:
+    async def finish(self, summary: Mapping[str, int]) -> None:
         out.print(summary_line(summary))
 
 
@@ -86,24 +74,31 @@ class LiveTable(Meters):
         super().__init__()
         self._source = source
         self._summary = summary
+        self._notice = ""
         self._live = Live(get_renderable=self._render, console=out, refresh_per_second=4)
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         self._live.start(refresh=True)
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         self._live.stop()
 
-    def show(self, telegram: TelegramReading) -> None:
-        super().show(telegram)
+    async def show(self, telegram: TelegramReading) -> None:
+        self._notice = ""
+        await super().show(telegram)
+        self._live.refresh()
+
+    async def note(self, sentence: str) -> None:
+        self._notice = sentence
         self._live.refresh()
 
     def _render(self) -> RenderableType:
         panels = self.panels(with_age=True) or [Text(f"waiting for the first telegram of {self._source} …", "dim")]
-        return Group(*panels, summary_line(self._summary))
+        notice = [Text(self._notice, "yellow")] if self._notice else []
+        return Group(*panels, *notice, summary_line(self._summary))
 
-    def finish(self, summary: Mapping[str, int]) -> None:
+    async def finish(self, summary: Mapping[str, int]) -> None:
         self._live.refresh()
 
 

@@ -24,6 +24,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..errors import PeerLost, SourceError
 from .serial import BAUD, open_serial
 from .tcp import TcpClient
+from .trace import replay
 
 CHUNK: Final = 65536
 """Largest piece a source hands over at once. [bytes]"""
@@ -89,7 +90,18 @@ class HttpSource:
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-Source = Union[FileSource, StdinSource, SerialSource, TcpSource, HttpSource]
+@dataclass(frozen=True, slots=True)
+class ReplaySource:
+    """A recording, replayed at its own pace times `speed`; 0 is without waiting."""
+
+    path: Path
+    speed: float = 1.0
+
+    def __str__(self) -> str:
+        return f"the recording {self.path}"
+
+
+Source = Union[FileSource, StdinSource, SerialSource, TcpSource, HttpSource, ReplaySource]
 
 
 def is_live(source: Source) -> bool:
@@ -181,6 +193,8 @@ def _open(source: Source) -> AsyncGenerator[bytes]:
             return _read_tcp(host, port)
         case HttpSource():
             return _poll_http(source)
+        case ReplaySource(path, speed):
+            return replay(path, speed=speed)
 
 
 async def _read_path(path: Path) -> AsyncGenerator[bytes]:
