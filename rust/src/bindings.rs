@@ -1,12 +1,14 @@
 //! What Python sees of the loops: functions over bytes, and the decoder that is fed a stream.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::array::Array;
 use crate::frame::{Event, LARGEST_MAX_FRAME, MIN_FRAME, Reason, Scanner};
 use crate::objects::{Objects, PyPlan};
+use crate::template::{self, Field, FieldKind, Refused, Template, Values};
 use crate::tl::Wrong;
 use crate::{columns, crc, decode, encode, frame, tl};
 
@@ -55,6 +57,91 @@ fn encode_file<'py>(
     minimal: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(plan.py(), &encode::file(plan.get(), messages, minimal)?))
+}
+
+/// Write messages and tell where their values stand: `(message, path, offset, width, kind)`, kind 0
+/// for a signed integer, 1 for an unsigned one, 2 for octets.
+#[pyfunction]
+fn encode_with_places<'py>(plan: &Bound<'py, PyPlan>, messages: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    let (file, places) = encode::file_with_places(plan.get(), messages)?;
+    let places: Vec<_> = places
+        .into_iter()
+        .map(|encode::Place { message, path, field }| (message, path, field.at, field.width, field.kind as u8))
+        .collect();
+    (PyBytes::new(plan.py(), &file), places).into_pyobject(plan.py())
+}
+
+/// Telegrams of one form: see `messwerk.sml.template`.
+#[pyclass(frozen, name = "Template")]
+struct PyTemplate {
+    template: Template,
+    kinds: Vec<FieldKind>,
+}
+
+#[pymethods]
+impl PyTemplate {
+    /// `fields` are `(offset, width, kind)` as `encode_with_places` tells them.
+    #[new]
+    fn new(file: Vec<u8>, fields: Vec<(usize, usize, u8)>) -> PyResult<PyTemplate> {
+        let mut known = Vec::new();
+        for (at, width, kind) in fields {
+            let (kind, widest) = match kind {
+                0 => (FieldKind::Signed, 8),
+                1 => (FieldKind::Unsigned, 8),
+                _ => (FieldKind::Octets, file.len()),
+            };
+            if width > widest || width == 0 || at.checked_add(width).is_none_or(|end| end > file.len()) {
+                return Err(PyValueError::new_err("a field outside the file"));
+            }
+            known.push(Field { at, width, kind });
+        }
+        let messages = template::spans(&file).ok_or_else(|| {
+            PyValueError::new_err("a template is made of plain messages, without Kermit or short CRCs")
+        })?;
+        let kinds = known.iter().map(|field| field.kind).collect();
+        let template = Template::new(file, known, messages).ok_or_else(|| {
+            PyValueError::new_err("the template holds 1b 1b, which could become an escape word: choose other values")
+        })?;
+        Ok(PyTemplate { template, kinds })
+    }
+
+    /// `rows` telegrams; `values` are buffers of int64, or of octets, in the order of the fields.
+    /// Returns octets and ends; raises IndexError `(field, row)` where a value is too wide.
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        rows: usize,
+        values: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let mut given = Vec::new();
+        for (kind, value) in self.kinds.iter().zip(&values) {
+            given.push(match kind {
+                FieldKind::Octets => Given::Octets(PyBuffer::<u8>::get(value)?.to_vec(py)?),
+                _ => Given::Integers(PyBuffer::<i64>::get(value)?.to_vec(py)?),
+            });
+        }
+        let encoded = py.detach(|| {
+            let values: Vec<Values<'_>> = given
+                .iter()
+                .map(|given| match given {
+                    Given::Integers(integers) => Values::Integers(integers),
+                    Given::Octets(octets) => Values::Octets(octets),
+                })
+                .collect();
+            self.template.encode(rows, &values)
+        });
+        match encoded {
+            Ok(telegrams) => (Array::new(py, telegrams.octets)?, Array::new(py, telegrams.ends)?).into_pyobject(py),
+            Err(Refused::Shape) => Err(PyValueError::new_err("every field needs one value for each telegram")),
+            Err(Refused::TooWide { field, row }) => Err(PyIndexError::new_err((field, row))),
+        }
+    }
+}
+
+/// Values copied from Python, so that the loop can run without it.
+enum Given {
+    Integers(Vec<i64>),
+    Octets(Vec<u8>),
 }
 
 /// Every element of `payload`: `(offset, depth, type, length, end)`.
@@ -240,10 +327,12 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyPlan>()?;
     module.add_class::<PyFrameDecoder>()?;
     module.add_class::<Array>()?;
+    module.add_class::<PyTemplate>()?;
     module.add_function(wrap_pyfunction!(crc16_x25, module)?)?;
     module.add_function(wrap_pyfunction!(crc16_kermit, module)?)?;
     module.add_function(wrap_pyfunction!(decode_file, module)?)?;
     module.add_function(wrap_pyfunction!(encode_file, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_with_places, module)?)?;
     module.add_function(wrap_pyfunction!(outline, module)?)?;
     module.add_function(wrap_pyfunction!(read_columns, module)?)?;
     module.add_function(wrap_pyfunction!(wrap_frame, module)?)?;

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::Range;
 
-use crate::crc;
+use crate::checksums::Checksums;
 use crate::decode::{self, Builder, Envelope, Report, Tolerated, WireInteger};
-use crate::frame::{self, Event, Frame, START, Scanner};
+use crate::frame::{self, Event, Frame, MIN_FRAME, START, Scanner};
 use crate::plan::{ClassId, Plan};
 
 /// Distinct object names; hostile input must not make columns without end.
@@ -592,7 +592,7 @@ struct Template {
     mask: Vec<u8>,
     /// End word up to the fill count.
     tail: [u8; 6],
-    messages: Vec<(usize, usize)>,
+    checksums: Checksums,
     server_id: Range<usize>,
     times: Vec<(TimeKind, usize, u32)>,
     status: Option<(usize, u32)>,
@@ -617,10 +617,7 @@ impl Templates {
         let expected = self.known.get(self.last)?.next;
         let template = &self.known[expected];
         let raw = data.get(at..at + template.length)?;
-        let whole = template.fits(raw)
-            && crc::x25(&raw[..raw.len() - 2]).to_le_bytes() == raw[raw.len() - 2..]
-            && template.messages_right(raw);
-        whole.then(|| {
+        (template.fits(raw) && template.checksums.right(raw)).then(|| {
             template.extract(raw, at, columns);
             self.last = expected;
             raw.len()
@@ -632,7 +629,7 @@ impl Templates {
         let Some(candidates) = self.by_length.get(&raw.len()) else { return false };
         for &candidate in candidates {
             let template = &self.known[candidate];
-            if template.fits(raw) && template.messages_right(raw) {
+            if template.fits(raw) && template.checksums.right(raw) {
                 template.extract(raw, at, columns);
                 self.known[self.last].next = candidate;
                 self.last = candidate;
@@ -649,6 +646,7 @@ impl Templates {
             || !report.deviations.iter().all(|deviation| by_form(deviation.kind))
             || self.known.len() == MAX_TEMPLATES
             || same_length.len() == MAX_SAME_LENGTH
+            || raw.len() < MIN_FRAME + LANES
         {
             return;
         }
@@ -682,12 +680,13 @@ impl Templates {
         }
         let ends = |place: &Place| (shift + place.at + place.width, place.width as u32);
         let server_at = shift + row.server_at;
+        let spans = rows.messages.iter().map(|message| (shift + message.start, shift + message.crc));
         let template = Template {
             length: raw.len(),
             body: body.iter().zip(&mask).map(|(byte, mask)| byte & mask).collect(),
             mask,
             tail: raw[raw.len() - 8..raw.len() - 2].try_into().expect("six bytes"),
-            messages: rows.messages.iter().map(|message| (shift + message.start, shift + message.crc)).collect(),
+            checksums: Checksums::of(raw, spans),
             server_id: server_at..server_at + row.server_id.len(),
             times: row.times.iter().map(|(kind, place)| (*kind, ends(place).0, ends(place).1)).collect(),
             status: row.status.as_ref().map(ends),
@@ -709,12 +708,7 @@ impl Template {
     #[inline]
     fn fits(&self, raw: &[u8]) -> bool {
         let end = raw.len() - 8;
-        raw[..8] == START && raw[end..end + 6] == self.tail && same_form(&raw[8..end], &self.body, &self.mask)
-    }
-
-    #[inline]
-    fn messages_right(&self, raw: &[u8]) -> bool {
-        self.messages.iter().all(|&(start, crc)| crc::x25(&raw[start..crc]).to_le_bytes() == raw[crc + 1..crc + 3])
+        raw[..8] == START && raw[end..end + 6] == self.tail && same_form(raw, &self.body, &self.mask)
     }
 
     #[inline]
@@ -753,38 +747,47 @@ fn integer_before(raw: &[u8], end: usize, width: u32, signed: bool) -> i64 {
     if signed { high >> (64 - 8 * width) } else { (high as u64 >> (64 - 8 * width)) as i64 }
 }
 
-/// Whether `body` equals `form` under `mask` and no two 1b stand side by side, which could be
-/// part of an escape word.
+/// Bytes compared in one step.
+const LANES: usize = 32;
+
+/// Whether the body of `raw` equals `form` under `mask`, and nowhere in it two 1b stand side by
+/// side, which could be part of an escape word.
 #[inline]
-fn same_form(body: &[u8], form: &[u8], mask: &[u8]) -> bool {
+fn same_form(raw: &[u8], form: &[u8], mask: &[u8]) -> bool {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has just been asked for AVX2.
-        return unsafe { same_form_avx2(body, form, mask) };
+        return unsafe { same_form_avx2(raw, form, mask) };
     }
-    same_form_anywhere(body, form, mask)
+    same_form_anywhere(raw, form, mask)
 }
 
 /// # Safety
 /// Only on processors with AVX2; the body is the portable one, compiled for wider vectors.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn same_form_avx2(body: &[u8], form: &[u8], mask: &[u8]) -> bool {
-    same_form_anywhere(body, form, mask)
+unsafe fn same_form_avx2(raw: &[u8], form: &[u8], mask: &[u8]) -> bool {
+    same_form_anywhere(raw, form, mask)
 }
 
 #[inline(always)]
-fn same_form_anywhere(body: &[u8], form: &[u8], mask: &[u8]) -> bool {
-    let length = form.len();
-    if body.len() != length || mask.len() != length || length == 0 {
-        return false;
+fn same_form_anywhere(raw: &[u8], form: &[u8], mask: &[u8]) -> bool {
+    // One byte of the end word belongs to the last pair.
+    let body = &raw[START.len()..raw.len() - 7];
+    debug_assert!(body.len() == form.len() + 1 && mask.len() == form.len() && form.len() >= LANES);
+    let mut wrong = [0; LANES];
+    let mut step = |at: usize| {
+        let (bytes, following) = (&body[at..at + LANES], &body[at + 1..at + 1 + LANES]);
+        let (form, mask) = (&form[at..at + LANES], &mask[at..at + LANES]);
+        for lane in 0..LANES {
+            let pair = u8::from(bytes[lane] == 0x1B) & u8::from(following[lane] == 0x1B);
+            wrong[lane] |= (bytes[lane] ^ form[lane]) & mask[lane] | pair;
+        }
+    };
+    let last = form.len() - LANES;
+    for at in (0..last).step_by(LANES) {
+        step(at);
     }
-    let mut wrong = u8::from(body[length - 1] == 0x1B);
-    let (first, second) = (&body[..length - 1], &body[1..]);
-    for at in 0..length - 1 {
-        wrong |= (first[at] ^ form[at]) & mask[at];
-        wrong |= u8::from(first[at] == 0x1B) & u8::from(second[at] == 0x1B);
-    }
-    wrong |= (body[length - 1] ^ form[length - 1]) & mask[length - 1];
-    wrong == 0
+    step(last); // overlaps the step before where the length is no multiple
+    wrong == [0; LANES]
 }

@@ -70,12 +70,14 @@ pub fn advance_by_tables(mut register: u16, data: &[u8]) -> u16 {
 
 #[inline]
 fn block_by_tables(register: u16, block: &[u8; 16]) -> u16 {
-    let mut sum =
-        TABLES[15][usize::from(block[0] ^ register as u8)] ^ TABLES[14][usize::from(block[1] ^ (register >> 8) as u8)];
-    for at in 2..16 {
-        sum ^= TABLES[15 - at][usize::from(block[at])];
-    }
-    sum
+    let [low, high] = register.to_le_bytes();
+    let of = |at: usize, byte: u8| TABLES[15 - at][usize::from(byte)];
+    // Summed as a tree: a chain of sixteen would wait for each sum in turn.
+    let quarter = |at: usize| {
+        (of(at, block[at]) ^ of(at + 1, block[at + 1])) ^ (of(at + 2, block[at + 2]) ^ of(at + 3, block[at + 3]))
+    };
+    let first = (of(0, block[0] ^ low) ^ of(1, block[1] ^ high)) ^ (of(2, block[2]) ^ of(3, block[3]));
+    (first ^ quarter(4)) ^ (quarter(8) ^ quarter(12))
 }
 
 /// Folding by carry-less multiplication, after Gopal et al., "Fast CRC Computation for Generic
@@ -108,12 +110,14 @@ pub mod fold {
         ((residue as u64) << 48) as i64
     }
 
-    const LOW_512: i64 = factor(512 + 63);
-    const HIGH_512: i64 = factor(512 - 1);
-    const LOW_128: i64 = factor(128 + 63);
-    const HIGH_128: i64 = factor(128 - 1);
+    /// What moves a vector up by `BITS`: a factor for its high half, one for its low half.
+    #[inline]
+    #[target_feature(enable = "pclmulqdq,ssse3")]
+    fn by<const BITS: u32>() -> __m128i {
+        _mm_set_epi64x(const { factor(BITS - 1) }, const { factor(BITS + 63) })
+    }
 
-    /// A window on this slides one data block `pad` bytes to the right; 0x80 makes a zero byte.
+    /// A window from 16 - n on slides a block n bytes to the right; 0x80 makes a zero byte.
     static SLIDE: [u8; 32] = {
         let mut slide = [0x80; 32];
         let mut at = 0;
@@ -123,6 +127,13 @@ pub mod fold {
         }
         slide
     };
+
+    #[inline]
+    fn block(bytes: &[u8], at: usize) -> __m128i {
+        let block: &[u8; 16] = bytes[at..at + 16].try_into().expect("sixteen bytes");
+        // SAFETY: sixteen readable bytes; the load needs no alignment.
+        unsafe { _mm_loadu_si128(block.as_ptr().cast()) }
+    }
 
     #[inline]
     #[target_feature(enable = "pclmulqdq,ssse3")]
@@ -140,47 +151,36 @@ pub mod fold {
     #[target_feature(enable = "pclmulqdq,ssse3")]
     pub fn advance(register: u16, data: &[u8]) -> u16 {
         debug_assert!(data.len() >= SHORTEST);
-        let load = |at: usize| {
-            let block: &[u8; 16] = data[at..at + 16].try_into().expect("sixteen bytes");
-            // SAFETY: `block` is sixteen readable bytes; the load needs no alignment.
-            unsafe { _mm_loadu_si128(block.as_ptr().cast()) }
-        };
-        // Zeros in front change nothing once the start value is part of the data, so the odd
-        // bytes come first, pushed to the right end of a block, and whole blocks follow.
-        let odd = data.len() % 16;
-        let (mut vector, mut at);
-        if odd < 2 {
-            // One byte alone would tear the start value apart: it goes through the table.
-            let register = super::advance_by_tables(register, &data[..odd]);
-            vector = _mm_xor_si128(load(odd), _mm_cvtsi32_si128(i32::from(register)));
-            at = odd + 16;
-        } else {
-            // SAFETY: 16 bytes from `odd` ≤ 15 on lie within the 32 of SLIDE.
-            let slide = unsafe { _mm_loadu_si128(SLIDE.as_ptr().add(odd).cast()) };
-            let start = _mm_cvtsi32_si128(i32::from(register));
-            vector = _mm_shuffle_epi8(_mm_xor_si128(load(0), start), slide);
-            at = odd;
+        if data.len() % 16 == 1 {
+            // One byte alone in its block would tear the start value apart.
+            let register = super::advance_by_tables(register, &data[..1]);
+            return if data.len() > SHORTEST {
+                advance(register, &data[1..])
+            } else {
+                super::advance_by_tables(register, &data[1..])
+            };
         }
-        let by_128 = _mm_set_epi64x(HIGH_128, LOW_128);
-        if data.len() - at >= 48 {
-            let by_512 = _mm_set_epi64x(HIGH_512, LOW_512);
-            let mut lanes = [vector, load(at), load(at + 16), load(at + 32)];
-            at += 48;
-            while data.len() - at >= 64 {
-                for (index, lane) in lanes.iter_mut().enumerate() {
-                    *lane = folded(*lane, by_512, load(at + 16 * index));
-                }
-                at += 64;
-            }
-            vector = lanes[0];
-            for lane in &lanes[1..] {
-                vector = folded(vector, by_128, *lane);
+        // Zeros in front change nothing once the start value is part of the data. So the data is
+        // thought of as whole groups of four blocks with the missing bytes zero in front: in the
+        // first group a block that begins before the data slides to the right.
+        let (head, groups) = data.split_at((data.len() - 1) % 64 + 1);
+        let (groups, _) = groups.as_chunks::<64>();
+        let start = _mm_cvtsi32_si128(i32::from(register));
+        let mut lanes = [_mm_setzero_si128(); 4];
+        for (index, lane) in lanes.iter_mut().enumerate() {
+            let missing = (64 - 16 * index).saturating_sub(head.len()).min(16);
+            let begins = (head.len() + 16 * index).saturating_sub(64);
+            let first = if begins == 0 { start } else { _mm_setzero_si128() };
+            let bytes = _mm_xor_si128(block(data, begins), first);
+            *lane = _mm_shuffle_epi8(bytes, block(&SLIDE, 16 - missing));
+        }
+        for group in groups {
+            for (index, lane) in lanes.iter_mut().enumerate() {
+                *lane = folded(*lane, by::<512>(), block(group, 16 * index));
             }
         }
-        while at < data.len() {
-            vector = folded(vector, by_128, load(at));
-            at += 16;
-        }
+        let [one, two, three, four] = lanes;
+        let vector = folded(one, by::<384>(), folded(two, by::<256>(), folded(three, by::<128>(), four)));
         let mut rest = [0u8; 16];
         // SAFETY: `rest` is sixteen writable bytes; the store needs no alignment.
         unsafe { _mm_storeu_si128(rest.as_mut_ptr().cast(), vector) };

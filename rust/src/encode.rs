@@ -7,6 +7,7 @@ use crate::crc;
 use crate::objects::PyPlan;
 use crate::path::{Path, Step};
 use crate::plan::{Choice, ClassId, Form, Presence, Rule};
+use crate::template::{Field, FieldKind};
 use crate::tl::{self, MAX_DEPTH, MAX_TL_BYTES, MAX_TREE_DEPTH};
 
 /// The longest octet string whose length fits the TL bytes.
@@ -29,22 +30,48 @@ fn expected<T>(what: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Expected(what.into()))
 }
 
+/// Where a value stands in the file that was written.
+pub struct Place {
+    pub message: usize,
+    pub path: String,
+    pub field: Field,
+}
+
 struct Writer<'plan> {
     plan: &'plan PyPlan,
     minimal: bool,
     wire: Vec<u8>,
     path: Path<'plan>,
     trees: usize,
+    /// Where every value of every message stands, when that is asked for.
+    places: Option<Vec<Place>>,
+    message: usize,
     /// What stood in the place that failed.
     culprit: Option<Py<PyAny>>,
 }
 
 /// Write `messages`, one behind the other. Raises the plan's error with the field's path.
 pub fn file(plan: &PyPlan, messages: &Bound<'_, PyAny>, minimal: bool) -> PyResult<Vec<u8>> {
-    let mut writer =
-        Writer { plan, minimal, wire: Vec::with_capacity(512), path: Path::default(), trees: 0, culprit: None };
-    for message in messages.try_iter()? {
+    Ok(write(plan, messages, minimal, None)?.wire)
+}
+
+/// Write `messages` and tell where every value stands.
+pub fn file_with_places(plan: &PyPlan, messages: &Bound<'_, PyAny>) -> PyResult<(Vec<u8>, Vec<Place>)> {
+    let writer = write(plan, messages, false, Some(Vec::new()))?;
+    Ok((writer.wire, writer.places.unwrap_or_default()))
+}
+
+fn write<'plan>(
+    plan: &'plan PyPlan,
+    messages: &Bound<'_, PyAny>,
+    minimal: bool,
+    places: Option<Vec<Place>>,
+) -> PyResult<Writer<'plan>> {
+    let wire = Vec::with_capacity(512);
+    let mut writer = Writer { plan, minimal, wire, path: Path::default(), trees: 0, places, message: 0, culprit: None };
+    for (index, message) in messages.try_iter()?.enumerate() {
         let message = message?;
+        writer.message = index;
         match writer.message(&message) {
             Ok(()) => {}
             Err(Failure::Python(error)) => return Err(error),
@@ -56,7 +83,7 @@ pub fn file(plan: &PyPlan, messages: &Bound<'_, PyAny>, minimal: bool) -> PyResu
             }
         }
     }
-    Ok(writer.wire)
+    Ok(writer)
 }
 
 impl<'plan> Writer<'plan> {
@@ -137,7 +164,17 @@ impl<'plan> Writer<'plan> {
 
     fn integer(&mut self, value: i64, width: usize, signed: bool) {
         self.wire.push(if signed { 0x50 } else { 0x60 } | (width as u8 + 1));
+        self.note(if signed { FieldKind::Signed } else { FieldKind::Unsigned }, width);
         self.wire.extend_from_slice(&value.to_be_bytes()[8 - width..]);
+    }
+
+    /// A value of `width` bytes is written next.
+    #[inline]
+    fn note(&mut self, kind: FieldKind, width: usize) {
+        if let Some(places) = &mut self.places {
+            let field = Field { at: self.wire.len(), width, kind };
+            places.push(Place { message: self.message, path: self.path.to_string(), field });
+        }
     }
 
     fn value(&mut self, rule: &'plan Rule, value: &Bound<'_, PyAny>) -> Result<(), Failure> {
@@ -206,6 +243,7 @@ impl<'plan> Writer<'plan> {
             return self.wrong(octets.as_any(), "at most 65531 bytes");
         }
         tl::write_octets_head(&mut self.wire, bytes.len());
+        self.note(FieldKind::Octets, bytes.len());
         self.wire.extend_from_slice(bytes);
         Ok(())
     }

@@ -4,12 +4,15 @@
 //! without an interpreter; `objects`, `encode`, `array` and `bindings` are
 //! its Python face.
 
+pub mod checksums;
 pub mod columns;
 pub mod crc;
 pub mod decode;
 pub mod frame;
+
 pub mod path;
 pub mod plan;
+pub mod template;
 pub mod tl;
 
 #[cfg(feature = "extension-module")]

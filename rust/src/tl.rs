@@ -21,8 +21,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    #[inline]
-    fn of(first: u8) -> Option<Kind> {
+    const fn of(first: u8) -> Option<Kind> {
         match first >> 4 & 7 {
             0 => Some(Kind::Octets),
             4 => Some(Kind::Boolean),
@@ -164,6 +163,40 @@ fn describe(data: &[u8], offset: usize) -> String {
 /// Read the TL field at `offset`.
 #[inline]
 pub fn head(data: &[u8], offset: usize) -> Result<Head, Fault> {
+    // Nearly every element has one TL byte and fits; all that is left to say is said elsewhere.
+    if let Some(&first) = data.get(offset)
+        && let Some(kind) = SHORT[usize::from(first)]
+    {
+        let length = usize::from(first & 15) - usize::from(kind != Kind::List);
+        if length < data.len() - offset {
+            return Ok(Head { kind, length, body: offset + 1 });
+        }
+    }
+    any_head(data, offset)
+}
+
+/// The type of each TL byte that is whole and legal by itself.
+static SHORT: [Option<Kind>; 256] = {
+    let mut short = [None; 256];
+    let mut first = 0;
+    while first < 0x80 {
+        let length = first & 15;
+        short[first] = match (Kind::of(first as u8), length) {
+            (Some(Kind::Octets), 1..) => Some(Kind::Octets),
+            (Some(Kind::Boolean), 2) => Some(Kind::Boolean),
+            (Some(Kind::Integer), 2..=9) => Some(Kind::Integer),
+            (Some(Kind::Unsigned), 2..=9) => Some(Kind::Unsigned),
+            (Some(Kind::List), _) => Some(Kind::List),
+            _ => None,
+        };
+        first += 1;
+    }
+    short
+};
+
+/// Any TL field, long ones and wrong ones.
+#[cold]
+fn any_head(data: &[u8], offset: usize) -> Result<Head, Fault> {
     let wrong = |wrong| Fault { offset, wrong };
     let Some(&first) = data.get(offset) else { return Err(wrong(Wrong::End)) };
     let kind = Kind::of(first).ok_or_else(|| wrong(Wrong::ReservedType(first)))?;
@@ -210,25 +243,33 @@ pub fn head(data: &[u8], offset: usize) -> Result<Head, Fault> {
 /// The offset behind the element at `offset`, all its elements included.
 pub fn skip(data: &[u8], offset: usize, deepest: usize) -> Result<usize, Fault> {
     debug_assert!(deepest <= WALK_DEPTH);
-    let mut at = offset;
-    let mut pending = [0usize; WALK_DEPTH + 1];
-    let mut depth = 0;
-    pending[0] = 1;
+    let outer = head(data, offset)?;
+    if outer.kind != Kind::List {
+        return Ok(outer.next());
+    }
+    if deepest == 0 {
+        return Err(Fault { offset, wrong: Wrong::TooDeep(deepest) });
+    }
+    // A list has at most 65 535 elements, for its length has four nibbles.
+    let mut pending = [0u16; WALK_DEPTH];
+    let (mut at, mut left, mut depth) = (outer.body, outer.length as u16, 1);
     loop {
-        while pending[depth] == 0 {
+        while left == 0 {
+            depth -= 1;
             if depth == 0 {
                 return Ok(at);
             }
-            depth -= 1;
+            left = pending[depth];
         }
-        pending[depth] -= 1;
+        left -= 1;
         let head = head(data, at)?;
         if head.kind == Kind::List {
             if depth == deepest {
                 return Err(Fault { offset: at, wrong: Wrong::TooDeep(deepest) });
             }
+            pending[depth] = left;
             depth += 1;
-            pending[depth] = head.length;
+            left = head.length as u16;
         }
         at = head.next();
     }

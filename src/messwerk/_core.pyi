@@ -47,6 +47,17 @@ def encode(plan: Plan, messages: Iterable[Message], minimal: bool) -> bytes: ...
 def outline(payload: bytes) -> list[tuple[int, int, str, int, int]]:
     """(offset, depth, type, length, end) of every element."""
 
+def encode_with_places(
+    plan: Plan, messages: Iterable[Message]
+) -> tuple[bytes, list[tuple[int, str, int, int, int]]]:
+    """An SML file and (message, path, offset, width, kind) of its values."""
+
+class Template:
+    """Telegrams of one form; kinds of fields are 0 signed, 1 unsigned, 2 octets."""
+
+    def __new__(cls, file: bytes, fields: Sequence[tuple[int, int, int]]) -> Template: ...
+    def encode(self, rows: int, values: Sequence[object]) -> tuple[Array, Array]: ...
+
 class Array:
     """Read-only memory of one column, for `numpy.frombuffer`."""
 

@@ -8,6 +8,7 @@ True
 
 from .attention import Attention, attention_text
 from .binary import SmlFile, decode, encode
+from .columns import Column, Columns, columns
 from .leniency import Deviation, Leniency
 from .messages import (
     AttentionResponse,
@@ -51,6 +52,7 @@ from .messages import (
 )
 from .outline import Element, outline
 from .reading import EdlStatus, FnnStatus, Reading, TelegramReading, readings
+from .template import Telegrams, Template
 from .transport import Frame, FrameDecoder, Rejected, frame
 from .types import (
     Integer,
@@ -74,16 +76,16 @@ from .types import (
 )
 
 __all__ = [
-    "Attention", "AttentionResponse", "BareSecIndex", "Body", "CosemValue", "Deviation", "EdlStatus", "Element",
-    "FnnStatus", "Frame", "FrameDecoder", "GetListRequest", "GetListResponse", "GetProcParameterRequest",
-    "GetProcParameterResponse", "GetProfileListRequest", "GetProfileListResponse", "GetProfilePackRequest",
-    "GetProfilePackResponse", "Integer", "Integer8", "Integer16", "Integer24", "Integer32", "Integer40",
-    "Integer48", "Integer56", "Integer64", "Leniency", "ListEntry", "ListEntryParameter", "LocalTimestamp",
-    "Message", "MessageForm", "OpaqueBody", "PeriodEntry", "PeriodParameter", "ProfObjHeaderEntry",
-    "ProfObjPeriodEntry", "PublicCloseRequest", "PublicCloseResponse", "PublicOpenRequest", "PublicOpenResponse",
-    "Reading", "Rejected", "ScalerUnit", "SecIndex", "SetProcParameterRequest", "SmlFile", "TelegramReading",
-    "TimeParameter", "TimeValue", "Timestamp", "TimestampedValue", "Tree", "TupelEntry", "TupelParameter",
-    "Unsigned", "Unsigned8", "Unsigned16", "Unsigned24", "Unsigned32", "Unsigned40", "Unsigned48", "Unsigned56",
-    "Unsigned64", "ValueEntry", "ValueParameter", "attention_text", "decode", "encode", "frame", "outline",
-    "readings",
+    "Attention", "AttentionResponse", "BareSecIndex", "Body", "Column", "Columns", "CosemValue", "Deviation",
+    "EdlStatus", "Element", "FnnStatus", "Frame", "FrameDecoder", "GetListRequest", "GetListResponse",
+    "GetProcParameterRequest", "GetProcParameterResponse", "GetProfileListRequest", "GetProfileListResponse",
+    "GetProfilePackRequest", "GetProfilePackResponse", "Integer", "Integer8", "Integer16", "Integer24", "Integer32",
+    "Integer40", "Integer48", "Integer56", "Integer64", "Leniency", "ListEntry", "ListEntryParameter",
+    "LocalTimestamp", "Message", "MessageForm", "OpaqueBody", "PeriodEntry", "PeriodParameter",
+    "ProfObjHeaderEntry", "ProfObjPeriodEntry", "PublicCloseRequest", "PublicCloseResponse", "PublicOpenRequest",
+    "PublicOpenResponse", "Reading", "Rejected", "ScalerUnit", "SecIndex", "SetProcParameterRequest", "SmlFile",
+    "TelegramReading", "Telegrams", "Template", "TimeParameter", "TimeValue", "Timestamp", "TimestampedValue",
+    "Tree", "TupelEntry", "TupelParameter", "Unsigned", "Unsigned8", "Unsigned16", "Unsigned24", "Unsigned32",
+    "Unsigned40", "Unsigned48", "Unsigned56", "Unsigned64", "ValueEntry", "ValueParameter", "attention_text",
+    "columns", "decode", "encode", "frame", "outline", "readings",
 ]  # fmt: skip

@@ -173,8 +173,8 @@ def _columns(data: bytes, max_frame: int, strict: bool, *, templates: bool) -> C
     )
 
 
-def _array(memory: _core.Array, dtype: type) -> NDArray[Any]:
-    return np.frombuffer(memory, dtype=dtype)
+def _array(memory: _core.Array, dtype: type[np.generic]) -> NDArray[Any]:
+    return np.frombuffer(memoryview(memory), dtype=dtype)
 
 
 __all__ = ["Column", "Columns", "columns"]
