@@ -282,7 +282,7 @@ def enter_pin(meter: E320, pin: str) -> None:
             meter.light(0, offset + 0.3)
             offset += 0.7
         idle(meter, ceil(offset))
-        while meter._menu.screen is Screen.PIN_ENTRY and len(meter._menu.digits) <= place:
+        while meter.menu.screen is Screen.PIN_ENTRY and len(meter.menu.digits) <= place:
             idle(meter, 1)
 
 

@@ -19,6 +19,8 @@ from smllib.sml_frame import SmlFrame
 from messwerk import sml
 from messwerk.e320 import E320, Error, FirmwareParameters, NonVolatile, RamMemory, UserSettings, Variant
 from messwerk.e320.info import register_names
+from messwerk.e320.nonvolatile import AREAS, COPY_SIZE
+from messwerk.errors import StoreDamaged
 from messwerk.identity import ServerId
 from messwerk.metrology import Mode, PhasePowers
 from messwerk.metrology.registers import REGISTER_RANGE_MWS
@@ -218,6 +220,43 @@ def test_damaged_copy_shows_in_the_error_register(tmp_path: Path) -> None:
     meter.reset_errors()
     assert meter.error_register == 0
     assert meter.seconds_index == 125
+    meter.close()
+
+
+def spoil(folder: Path, *offsets: int) -> None:
+    """Flip a byte of the content at each offset, in both copies."""
+    image = bytearray((folder / "nonvolatile.bin").read_bytes())
+    for offset in offsets:
+        for copy in (0, COPY_SIZE):
+            image[copy + offset] ^= 0xFF
+    (folder / "nonvolatile.bin").write_bytes(image)
+
+
+def test_lost_registers_are_never_made_up(tmp_path: Path) -> None:
+    """With both copies of the registers damaged the meter refuses to start and names the remedy."""
+    meter = make(memory=NonVolatile(tmp_path))
+    meter.advance(PhasePowers.constant(100, (1000.0, 0.0, 0.0)))
+    meter.close()
+    spoil(tmp_path, 40)
+    memory = NonVolatile(tmp_path)
+    with pytest.raises(StoreDamaged, match="restore a snapshot"):
+        make(memory=memory)
+    memory.close()
+
+
+def test_lost_history_begins_anew(tmp_path: Path) -> None:
+    """With both copies of the history damaged it starts over, F.F. says so, registers stay."""
+    meter = make(memory=NonVolatile(tmp_path))
+    meter.advance(PhasePowers.constant(200_000, (1000.0, 0.0, 0.0)))
+    registers = meter.registers
+    meter.close()
+    spoil(tmp_path, AREAS["state"] + 500)
+    meter = make(memory=NonVolatile(tmp_path))
+    assert meter.error_register == Error.PARAMETER_CHECKSUM
+    assert meter.history.complete_days == 0
+    assert meter.registers == registers
+    meter.advance(PhasePowers.constant(86_400, (0.0, 0.0, 0.0)))
+    assert meter.history.complete_days == 1
     meter.close()
 
 

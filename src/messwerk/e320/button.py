@@ -35,38 +35,39 @@ class Pressed:
     press: Press
 
 
+@dataclass(slots=True)
 class OpticalButton:
     """Light levels in, presses out. Times may not run backward; an earlier one counts as the latest."""
 
-    def __init__(self) -> None:
-        self._now_s = 0.0
-        self._lit_since_s: float | None = None
-        self._dark_since_s: float | None = None
-        self._long_done = False
+    now_s: float = 0.0
+    lit_since_s: float | None = None
+    dark_since_s: float | None = None
+    """The light went out while a press was on; the press ends unless it comes back at once."""
+    long_done: bool = False
 
     @property
     def lit(self) -> bool:
         """Light stands on the button, or has gone so shortly that the press is not over."""
-        return self._lit_since_s is not None
+        return self.lit_since_s is not None
 
     @property
     def next_deadline_s(self) -> float | None:
         """When `pass_time` has something to say next."""
-        if self._lit_since_s is None:
+        if self.lit_since_s is None:
             return None
-        if self._dark_since_s is not None:
-            return self._dark_since_s + GAP_S
-        return None if self._long_done else self._lit_since_s + LONG_FROM_S
+        if self.dark_since_s is not None:
+            return self.dark_since_s + GAP_S
+        return None if self.long_done else self.lit_since_s + LONG_FROM_S
 
     def light(self, lux: float, at_s: float) -> list[Pressed]:
         """The light changes to `lux` at `at_s`. Returns what takes effect up to then, in order."""
         pressed = self.pass_time(at_s)
         if lux >= THRESHOLD_LX:
-            if self._lit_since_s is None:
-                self._lit_since_s, self._long_done = self._now_s, False
-            self._dark_since_s = None
-        elif self._lit_since_s is not None and self._dark_since_s is None:
-            self._dark_since_s = self._now_s
+            if self.lit_since_s is None:
+                self.lit_since_s, self.long_done = self.now_s, False
+            self.dark_since_s = None
+        elif self.lit_since_s is not None and self.dark_since_s is None:
+            self.dark_since_s = self.now_s
         return pressed
 
     def pass_time(self, until_s: float) -> list[Pressed]:
@@ -74,16 +75,16 @@ class OpticalButton:
         pressed: list[Pressed] = []
         while (deadline_s := self.next_deadline_s) is not None and deadline_s <= until_s:
             pressed += self._meet(deadline_s)
-        self._now_s = max(self._now_s, until_s)
+        self.now_s = max(self.now_s, until_s)
         return pressed
 
     def _meet(self, deadline_s: float) -> list[Pressed]:
-        assert self._lit_since_s is not None
-        if self._dark_since_s is None:
-            self._long_done = True
+        assert self.lit_since_s is not None
+        if self.dark_since_s is None:
+            self.long_done = True
             return [Pressed(deadline_s, Press.LONG)]
-        held_s = self._dark_since_s - self._lit_since_s
-        released_s, self._lit_since_s, self._dark_since_s = self._dark_since_s, None, None
+        held_s = self.dark_since_s - self.lit_since_s
+        released_s, self.lit_since_s, self.dark_since_s = self.dark_since_s, None, None
         if SHORTEST_S <= held_s < SHORT_BELOW_S:
             return [Pressed(released_s, Press.SHORT)]
         return []

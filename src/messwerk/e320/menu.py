@@ -123,45 +123,46 @@ class Rules:
     """Complete periods held, by length in days."""
 
 
+@dataclass(slots=True)
 class Menu:
     """One user's way through the screens. All times are the meter's seconds since mains came."""
 
-    def __init__(self) -> None:
-        self.screen = Screen.STANDARD
-        self.entered_s = 0.0
-        """When the present screen, digit or period began to show."""
-        self.direction = 0
-        """0 for +A (or the only direction), 1 for -A."""
-        self.kind = Screen.DAY
-        """The period PAST is about."""
-        self.age = 1
-        """Which past period, 1 = newest."""
-        self.digits = ""
-        """Digits of the PIN that are fixed."""
-        self.digit = 0
-        """The digit being entered."""
-        self._touched_s = 0.0
+    screen: Screen = Screen.STANDARD
+    entered_s: float = 0.0
+    """When the present screen, digit or period began to show."""
+    touched_s: float = 0.0
+    """When light last fell on the button."""
+    direction: int = 0
+    """0 for +A (or the only direction), 1 for -A."""
+    kind: Screen = Screen.DAY
+    """The period PAST is about."""
+    age: int = 1
+    """Which past period, 1 = newest."""
+    digits: str = ""
+    """Digits of the PIN that are fixed."""
+    digit: int = 0
+    """The digit being entered."""
 
     @property
     def next_deadline_s(self) -> float | None:
         """When something happens without a press."""
         if self.screen is Screen.STANDARD:
             return None
-        idle_s = self._touched_s + IDLE_S
+        idle_s = self.touched_s + IDLE_S
         if self.screen in TIMED:
             return min(idle_s, self.entered_s + TIMED[self.screen][0])
         if self.screen is Screen.PIN_ENTRY:
-            return min(idle_s, max(self.entered_s, self._touched_s) + DIGIT_S)
+            return min(idle_s, max(self.entered_s, self.touched_s) + DIGIT_S)
         return idle_s
 
     def touch(self, at_s: float) -> None:
         """Light falls on the button: every waiting time begins anew."""
-        self._touched_s = max(self._touched_s, at_s)
+        self.touched_s = max(self.touched_s, at_s)
 
     def pass_time(self, until_s: float, rules: Rules) -> None:
         """Nobody presses until `until_s`: displays time out, digits are fixed, the menu falls back."""
         while (deadline_s := self.next_deadline_s) is not None and deadline_s <= until_s:
-            if deadline_s >= self._touched_s + IDLE_S:
+            if deadline_s >= self.touched_s + IDLE_S:
                 self._show(Screen.STANDARD, deadline_s)
             elif self.screen is Screen.PIN_ENTRY:
                 self._fix_digit(deadline_s, rules)

@@ -8,34 +8,24 @@ from typing import Final
 
 import numpy as np
 
+from ..errors import StoreDamaged
 from ..identity import ServerId
-from ..metrology import Energies, Mode, PhasePowers, PulseOutput, Registers, fold, kwh
+from ..metrology import Energies, Mode, PhasePowers, PulseOutput, Registers, fold
 from ..metrology.accuracy import ErrorModel
-from ..metrology.power import NOMINAL_VOLTAGE_V, BoolArray
+from ..metrology.power import NOMINAL_VOLTAGE_V, BoolArray, FloatArray
 from ..metrology.registers import REGISTER_RANGE_MWS
 from ..metrology.threshold import hysteresis
 from ..seconds_index import SECONDS_INDEX_MAX, SecondsIndex
 from .button import THRESHOLD_LX, OpticalButton, Press, Pressed, lit_by_bytes
-from .display import (
-    DARK,
-    DISK_BARS,
-    EMPTY,
-    START_UP_S,
-    DisplayState,
-    Line,
-    energy_text,
-    power_line,
-    rolling_entry,
-    setting_line,
-    start_up_display,
-)
-from .error_register import AREA_ERRORS, CRITICAL, Error, error_text, is_critical
+from .display import DISK_BARS, START_UP_S, DisplayState
+from .error_register import AREA_ERRORS, CRITICAL, Error, is_critical
+from .face import show
 from .history import DAY_S, PERIOD_DAYS, History
-from .info import REGISTER_CODES, InfoPush, Phases, info_telegram, register_names, status_word
+from .info import InfoPush, Phases, info_telegram, register_names, status_word
 from .lmn_status import LmnStatus
-from .menu import INDEX_S, PERIODS, Action, Menu, Rules, Screen
+from .menu import Action, Menu, Rules
 from .nonvolatile import Memory
-from .state import RECORD_SIZE, State
+from .state import RECORD_SIZE, Moment, State
 from .variant import FirmwareParameters, UserSettings, Variant
 
 PHASE_ON_V: Final = 0.8 * NOMINAL_VOLTAGE_V
@@ -48,9 +38,6 @@ START_MARGIN: Final = 0.95
 """Share of the nominal start-up power from which it counts: a specimen that reads low must start too."""
 BLOCK_S: Final = DAY_S
 """Seconds folded at once when time is fast-forwarded."""
-INFO_LIT_S: Final = 0.5
-"""The INFO symbol shows a running push for the first half of each second."""
-PHASE_SYMBOLS: Final = ("L1", "L2", "L3")
 
 
 class E320:
@@ -98,7 +85,9 @@ class E320:
         if len(powers) != 1:
             raise ValueError(f"a tick is one second, not {len(powers)}")
         self._run(powers)
-        if not self._save() or not self._on or self._uptime_s < START_UP_S:
+        if not self._save() or not self._on or self._now.uptime_s < START_UP_S:
+            return None
+        if self._state.error_register & Error.SECONDS_INDEX:
             return None
         return info_telegram(self.info_push())
 
@@ -134,7 +123,7 @@ class E320:
     @property
     def uptime_s(self) -> int:
         """Whole seconds since mains came."""
-        return self._uptime_s
+        return self._now.uptime_s
 
     @property
     def seconds_index(self) -> SecondsIndex:
@@ -161,27 +150,52 @@ class E320:
     @property
     def power_w(self) -> int:
         """Net active power of the last second, + = import, truncated toward zero."""
-        return int(self._net_mws / 1000)
+        return int(self._now.net_mws / 1000)
 
     @property
     def phase_power_w(self) -> tuple[float, float, float]:
         """Active power of each phase in the last second."""
-        return self._phase_power_w
+        return self._now.phase_power_w
 
     @property
     def voltage_present(self) -> Phases:
         """Phases whose voltage symbol is lit."""
-        return self._voltage_present
+        return self._now.voltage_present
 
     @property
     def pulses(self) -> int:
         """Pulses of the metrological LED in the last second."""
-        return self._pulses
+        return self._now.pulses
 
     @property
     def pulse_total(self) -> int:
         """Pulses of the metrological LED since mains came."""
-        return self._pulse_total
+        return self._now.pulse_total
+
+    @property
+    def counting(self) -> bool:
+        """Summed power is above start-up: direction symbol and disk are on, the LED pulses."""
+        return self._state.fold.active
+
+    @property
+    def exporting(self) -> bool:
+        """Energy direction of the sum is -A."""
+        return self._now.net_mws < 0
+
+    @property
+    def disk(self) -> int:
+        """Bar of the rotating disk, 0 … 3 from the left."""
+        return self._state.disk
+
+    @property
+    def energy_since_reset(self) -> tuple[int, int]:
+        """E: +A and -A since the customer's last reset. [mWs]"""
+        return self._since(self._state.reset_marks, self._directed_registers())
+
+    @property
+    def menu(self) -> Menu:
+        """Where the user is; to be read, not changed."""
+        return self._menu
 
     @property
     def history(self) -> History:
@@ -191,15 +205,15 @@ class E320:
     def status_word(self) -> int:
         """The 32 status bits as pushed."""
         floor_w = self.variant.start_power_w / 3
-        l1, l2, l3 = (power_w <= -floor_w for power_w in self._phase_power_w)
+        l1, l2, l3 = (power_w <= -floor_w for power_w in self._now.phase_power_w)
         return status_word(
             above_start_up=self._state.fold.active,
-            sum_exports=self._state.fold.active and self._net_mws < 0,
+            sum_exports=self._state.fold.active and self._now.net_mws < 0,
             phase_exports=(l1, l2, l3),
-            field_reversed=self._field_reversed,
-            return_stop=self._return_stop,
+            field_reversed=self._now.field_reversed,
+            return_stop=self._now.return_stop,
             fatal_error=is_critical(self._state.error_register),
-            voltage_present=self._voltage_present,
+            voltage_present=self._now.voltage_present,
         )
 
     def info_push(self) -> InfoPush:
@@ -219,7 +233,7 @@ class E320:
 
     def light(self, lux: float, after_s: float = 0.0) -> None:
         """The light on the optical interface becomes `lux`, `after_s` seconds after the last whole second."""
-        at_s = self._uptime_s + after_s
+        at_s = self._now.uptime_s + after_s
         if self._on and at_s >= START_UP_S:
             self._pass_time(at_s)
             self._press(self._button.light(lux, at_s))
@@ -234,7 +248,7 @@ class E320:
 
     def press(self, press: Press, after_s: float = 0.0) -> None:
         """A press of the optical button that takes effect at once."""
-        at_s = self._uptime_s + after_s
+        at_s = self._now.uptime_s + after_s
         if self._on and at_s >= START_UP_S:
             self._pass_time(at_s)
             self._press([Pressed(at_s, press)])
@@ -274,111 +288,34 @@ class E320:
 
     def display_state(self, after_s: float = 0.0) -> DisplayState:
         """What the display shows `after_s` seconds after the last whole second, 0 ≤ after_s < 1."""
-        if not self._on:
-            return DARK
-        time_s = self._uptime_s + after_s
-        if time_s < START_UP_S:
-            return start_up_display(time_s, self.parameters.firmware_version, self.parameters.firmware_checksum)
-        self._pass_time(time_s)
-        code, value, unit = self._upper_line(time_s - START_UP_S)
-        lower_code, lower_value, lower_unit = self._lower_line(time_s)
-        return DisplayState(
-            upper_code=code,
-            upper_value=value,
-            upper_unit=unit,
-            lower_code=lower_code,
-            lower_value=lower_value,
-            lower_unit=lower_unit,
-            symbols=self._symbols(after_s),
-            disk=self._state.disk + 1 if self._state.fold.active else 0,
-            all_upper=self._menu.screen is Screen.TEST_UPPER,
-            all_lower=self._menu.screen is Screen.TEST_LOWER,
-        )
-
-    @property
-    def _power_shown(self) -> bool:
-        protected = self.parameters.pin_protection and self._state.settings.pin_on
-        return self.parameters.active_power_shown and not protected
-
-    def _upper_line(self, time_s: float) -> tuple[str, str, str]:
-        entries = [
-            (_short_code(name), f"{kwh(getattr(self._state.registers, name)):06d}", _display_unit(name))
-            for name in self._names
-        ]
-        if is_critical(self._state.error_register):
-            entries.insert(0, ("F.F.", error_text(self._state.error_register), ""))
-        return entries[rolling_entry(time_s, len(entries))]
-
-    def _lower_line(self, time_s: float) -> Line:
-        menu, state = self._menu, self._state
-        match menu.screen:
-            case Screen.STANDARD:
-                return power_line(self.power_w) if self._power_shown else EMPTY
-            case Screen.POWER:
-                return power_line(self.power_w)
-            case Screen.ENERGY:
-                return "E", self._energy_text(self._since(state.reset_marks, self._directed_registers())), "kWh"
-            case Screen.PAST if time_s < menu.entered_s + INDEX_S and menu.direction == 0:
-                return menu.kind.value, str(menu.age), ""
-            case Screen.DAY | Screen.WEEK | Screen.MONTH | Screen.YEAR | Screen.PAST:
-                shown, age = (menu.kind, menu.age) if menu.screen is Screen.PAST else (menu.screen, 1)
-                imported, exported = (self._history.period(way, PERIODS[shown], age) for way in (0, 1))
-                return shown.value, self._energy_text((imported, exported)), "kWh"
-        return setting_line(menu, state.settings)
-
-    def _energy_text(self, ways: tuple[int | None, int | None]) -> str:
-        """+A, or the -A the menu is at; where the meter has both, -A carries a minus sign."""
-        if not self.variant.mode.has_import:
-            return energy_text(ways[1])
-        text = energy_text(ways[self._menu.direction])
-        return f"-{text}" if self._menu.direction and ways[1] is not None else text
-
-    def _rules(self) -> Rules:
-        """What the menu may offer at this moment."""
-        parameters, mode = self.parameters, self.variant.mode
-        return Rules(
-            pin=parameters.pin,
-            ask_pin=parameters.pin_protection and self._state.settings.pin_on,
-            pin_setting=parameters.pin_protection,
-            power=parameters.active_power_shown,
-            history=not self._state.secured,
-            directions=2 if mode.has_import and mode.has_export else 1,
-            periods={days: self._history.periods(days) for days in PERIOD_DAYS},
-        )
-
-    def _symbols(self, after_s: float) -> frozenset[str]:
-        lit = {name for name, present in zip(PHASE_SYMBOLS, self._voltage_present, strict=True) if present}
-        if self._state.fold.active:
-            lit |= {"-A", "arrow_left"} if self._net_mws < 0 else {"+A", "arrow_right"}
-        if after_s < INFO_LIT_S:
-            lit.add("INFO")
-        if self.lmn.lit(self._uptime_s + after_s):
-            lit.add("LMN")
-        return frozenset(lit)
+        if self._on:
+            self._pass_time(self._now.uptime_s + after_s)
+        return show(self, after_s)
 
     # --- inside ----------------------------------------------------------------------------
 
     def _boot(self) -> None:
         loaded = self._memory.load()
         self._on = True
-        self._uptime_s = 0
-        self._net_mws = 0
-        self._phase_power_w = (0.0, 0.0, 0.0)
-        self._voltage_present: Phases = (False, False, False)
-        self._field_reversed = False
-        self._return_stop = False
-        self._pulses = self._pulse_total = 0
+        self._now = Moment()
         self._history_changed = False
         self._button = OpticalButton()
         self._menu = Menu()
         self.lmn = LmnStatus()
         """State of the wired interface, told by whoever speaks on it."""
+        if "state" in loaded.lost:
+            raise StoreDamaged(
+                f"no copy of the registers of {self.server_id} passes its checksum; restore a snapshot, or give"
+                " another folder to begin as a new meter"
+            )
         if "state" in loaded.areas:
             self._recall(loaded.areas, loaded.sequence)
             skipped = 0 if self._state.orderly else self._memory.reserve_s
             self._state.seconds_index += 1 + skipped
             if not self.parameters.keep_settings:
                 self._state.settings = UserSettings(pin_on=self.parameters.pin_protection, extended=False)
+        if "history" in loaded.lost:
+            self._begin_history()
         for copy in loaded.damaged:
             self._state.error_register |= AREA_ERRORS[copy.split()[0]]
         self._state.orderly = False
@@ -432,7 +369,7 @@ class E320:
     def _live(self, powers: PhasePowers) -> None:
         """Seconds with supply, cut where a held button acts so that its action falls into its second."""
         while (deadline_s := self._button.next_deadline_s) is not None:
-            cut = max(1, ceil(deadline_s) - self._uptime_s)
+            cut = max(1, ceil(deadline_s) - self._now.uptime_s)
             if cut >= len(powers):
                 break
             self._measure(powers[:cut])
@@ -470,26 +407,32 @@ class E320:
         state.fold = energies.after
         self._turn_disk(energies)
         self._count_seconds(n)
-        self._net_mws = int(energies.net_mws[-1])
-        self._return_stop = bool(energies.return_stop[-1])
+        self._now.net_mws = int(energies.net_mws[-1])
+        self._now.return_stop = bool(energies.return_stop[-1])
         l1, l2, l3 = powers.p_w[-1].tolist()
-        self._phase_power_w = (l1, l2, l3)
-        self._field_reversed = powers.field_reversed is not None and bool(powers.field_reversed[-1])
+        self._now.phase_power_w = (l1, l2, l3)
+        self._now.field_reversed = powers.field_reversed is not None and bool(powers.field_reversed[-1])
         u1, u2, u3 = (
-            bool(hysteresis(powers.u_v[:, phase], PHASE_ON_V, PHASE_OFF_V, before)[-1])
-            for phase, before in enumerate(self._voltage_present)
+            self._voltage_stands(powers.u_v[:, phase], before) for phase, before in enumerate(self._now.voltage_present)
         )
-        self._voltage_present = (u1, u2, u3)
-        self._pass_time(self._uptime_s)
+        self._now.voltage_present = (u1, u2, u3)
+        self._pass_time(self._now.uptime_s)
+
+    @staticmethod
+    def _voltage_stands(u_v: FloatArray, before: bool) -> bool:
+        """Whether a phase's symbol is lit after these seconds; the last one mostly decides alone."""
+        if not PHASE_OFF_V <= u_v[-1] < PHASE_ON_V:
+            return bool(u_v[-1] >= PHASE_ON_V)
+        return bool(hysteresis(u_v, PHASE_ON_V, PHASE_OFF_V, before)[-1])
 
     def _count_seconds(self, n: int) -> None:
-        state, before_s = self._state, self._uptime_s
-        self._uptime_s += n
+        state, before_s = self._state, self._now.uptime_s
+        self._now.uptime_s += n
         state.seconds_index += n
         if state.seconds_index > SECONDS_INDEX_MAX:  # after 136 years of operation
             state.seconds_index = SECONDS_INDEX_MAX
             state.error_register |= Error.SECONDS_INDEX
-        pushes = max(0, self._uptime_s - max(before_s, START_UP_S - 1))
+        pushes = max(0, self._now.uptime_s - max(before_s, START_UP_S - 1))
         state.push_counter = (state.push_counter + pushes) & 0xFFFF_FFFF
 
     def _turn_disk(self, energies: Energies) -> None:
@@ -501,9 +444,9 @@ class E320:
         output, pulses = PulseOutput(self.variant.rating.pulses_per_kwh, self._state.pulse_remainder).feed(energy)
         self._state.pulse_remainder = output.remainder
         total = int(pulses.sum())
-        self._pulse_total += total
+        self._now.pulse_total += total
         self._state.disk = (self._state.disk + total) % DISK_BARS
-        self._pulses = int(pulses[-1])
+        self._now.pulses = int(pulses[-1])
 
     def _close_days(self, energies: Energies, n: int) -> None:
         """Put every day of history that ends within these seconds into the ring."""
@@ -520,6 +463,19 @@ class E320:
             state.day_marks = marks
         self._history_changed = True
 
+    def _rules(self) -> Rules:
+        """What the menu may offer at this moment."""
+        parameters, mode = self.parameters, self.variant.mode
+        return Rules(
+            pin=parameters.pin,
+            ask_pin=parameters.pin_protection and self._state.settings.pin_on,
+            pin_setting=parameters.pin_protection,
+            power=parameters.active_power_shown,
+            history=not self._state.secured,
+            directions=2 if mode.has_import and mode.has_export else 1,
+            periods={days: self._history.periods(days) for days in PERIOD_DAYS},
+        )
+
     def _begin_history(self) -> None:
         self._history.clear()
         self._state.anchor = self._state.seconds_index
@@ -535,12 +491,3 @@ class E320:
         if self.variant.mode is Mode.BALANCED_EXPORT and exported > REGISTER_RANGE_MWS // 2:
             exported -= REGISTER_RANGE_MWS
         return imported, exported
-
-
-def _short_code(name: str) -> str:
-    _, _, c, d, e, _ = REGISTER_CODES[name]
-    return f"{c}.{d}.{e}"
-
-
-def _display_unit(name: str) -> str:
-    return "kWh" if name.endswith("mws") else "kvarh"

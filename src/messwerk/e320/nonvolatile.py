@@ -3,7 +3,7 @@
 One file holds two copies of every area. A save writes copy A, then copy B, so at any moment one
 of them is whole: a process killed in between loses nothing that had been sent, because the
 meter saves before it speaks. A copy that fails its checksum is reported and repaired, never
-used; when both fail there is nothing to trust and opening raises StoreDamaged.
+used; an area of which both fail is reported as lost.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from ..errors import BusyError, StoreDamaged
+from ..errors import BusyError
 
 AREAS: Final[dict[str, int]] = {"state": 4096, "history": 32_768, "keys": 8192}
 """Name and size of each area in bytes. [bytes; one copy, header included]"""
@@ -36,6 +36,8 @@ class Loaded:
     """Save number of each of them: the larger, the later."""
     damaged: tuple[str, ...] = ()
     """Copies that failed their checksum, like `state copy A`."""
+    lost: tuple[str, ...] = ()
+    """Areas of which no copy is whole."""
 
 
 class Memory(Protocol):
@@ -100,25 +102,22 @@ class NonVolatile:
         return self._sync_every - 1
 
     def load(self) -> Loaded:
-        """Read every area. Raises StoreDamaged where both copies of one are unreadable."""
+        """Read every area; what cannot be trusted is named in `damaged` and `lost`."""
         image = os.pread(self._file, 2 * COPY_SIZE, 0)
         loaded = Loaded({}, {})
         damaged: list[str] = []
+        lost: list[str] = []
         for name in AREAS:
             copies = [_read_copy(image, offset, AREAS[name]) for offset in _offsets(name)]
             whole = [copy for copy in copies if isinstance(copy, tuple)]
             broken = [f"{name} copy {letter}" for letter, copy in zip("AB", copies, strict=True) if copy == "damaged"]
             damaged += broken
             if not whole:
-                if broken:
-                    raise StoreDamaged(
-                        f"{self.path}: no copy of area {name!r} passes its checksum; restore the file from a"
-                        " snapshot, or remove it to begin as a new meter"
-                    )
+                lost += [name] if broken else []
                 continue
             loaded.sequence[name], loaded.areas[name] = max(whole)
             self._sequence = max(self._sequence, loaded.sequence[name])
-        return Loaded(loaded.areas, loaded.sequence, tuple(damaged))
+        return Loaded(loaded.areas, loaded.sequence, tuple(damaged), tuple(lost))
 
     def save(self, areas: dict[str, bytes], *, force: bool = False) -> None:
         """Write copy A of each area, then copy B. Raises ValueError when one is too large."""

@@ -1,13 +1,14 @@
-"""What an E320 must not forget, as one record of fixed size for its non-volatile memory."""
+"""What an E320 must not forget, as one record of fixed size, and what is gone with the mains."""
 
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import StoreDamaged
 from ..metrology import FoldState, Registers
+from .info import Phases
 from .variant import UserSettings
 
 _RECORD: Final = struct.Struct(">BQIQ6Q6sQBI4Q")
@@ -42,6 +43,7 @@ class State:
 
     def to_bytes(self) -> bytes:
         """`RECORD_SIZE` bytes."""
+        registers = self.registers
         flags = bytes(
             [
                 self.fold.active, self.fold.reactive, self.fold.p_sign > 0,
@@ -49,7 +51,9 @@ class State:
             ]
         )  # fmt: skip
         return _RECORD.pack(
-            RECORD_VERSION, self.seconds_index, self.push_counter, self.anchor, *astuple(self.registers),
+            RECORD_VERSION, self.seconds_index, self.push_counter, self.anchor,
+            registers.import_mws, registers.export_mws,
+            registers.r1_mvars, registers.r2_mvars, registers.r3_mvars, registers.r4_mvars,
             flags, self.pulse_remainder, self.disk, self.error_register, *self.day_marks, *self.reset_marks,
         )  # fmt: skip
 
@@ -78,3 +82,21 @@ class State:
             day_marks=(marks[0], marks[1]),
             reset_marks=(marks[2], marks[3]),
         )
+
+
+@dataclass(slots=True)
+class Moment:
+    """What the last second looked like. Begins anew whenever mains come."""
+
+    uptime_s: int = 0
+    """Whole seconds since mains came."""
+    net_mws: int = 0
+    """Signed energy of the second over all phases, + = import, counted or not."""
+    phase_power_w: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    voltage_present: Phases = (False, False, False)
+    field_reversed: bool = False
+    return_stop: bool = False
+    pulses: int = 0
+    """Pulses of the metrological LED in the second."""
+    pulse_total: int = 0
+    """... and since mains came."""
