@@ -8,55 +8,15 @@ import os
 import pty as unix_pty
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import MESSWERK, SERVER, command, connected, finish, meter_hangs_up, parsed, run, telegram, until
 
 from messwerk import __version__, sml
 from messwerk.link.serial import Pty
 from messwerk.link.tcp import Broadcast
-from messwerk.obis import ObisCode
-
-MESSWERK = [sys.executable, "-c", "from messwerk.cli import main; main()"]
-SERVER = bytes.fromhex("0a014c475a0003403b49")
-
-
-def telegram(index: int, power_w: int = -1105) -> bytes:
-    """A push telegram of a base meter with one energy and one power."""
-    time_ = sml.SecIndex(index)
-    entries = (
-        sml.ListEntry(obj_name=bytes(ObisCode.parse("96.50.1*1")), value=b"LGZ"),
-        sml.ListEntry(
-            obj_name=bytes(ObisCode.parse("1.8.0")), status=sml.Unsigned32(0x1C0904), val_time=time_, unit=30,
-            scaler=-1, value=sml.Unsigned64(123456 + index),
-        ),
-        sml.ListEntry(obj_name=bytes(ObisCode.parse("16.7.0")), unit=27, scaler=0, value=sml.Integer64(power_w)),
-    )  # fmt: skip
-    bodies = [
-        sml.PublicOpenResponse(req_file_id=index.to_bytes(4, "big"), server_id=SERVER, ref_time=time_),
-        sml.GetListResponse(server_id=SERVER, act_sensor_time=time_, val_list=entries),
-        sml.PublicCloseResponse(),
-    ]
-    return sml.frame(
-        sml.encode([sml.Message(transaction_id=bytes([number]), body=body) for number, body in enumerate(bodies)])
-    )
-
-
-def run(*args: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end; `input` may be bytes."""
-    done = subprocess.run([*MESSWERK, *args], capture_output=True, timeout=60, **more)
-    return subprocess.CompletedProcess(args, done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-def parsed(output: str) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """The telegrams and the summary of `--json` output."""
-    *lines, last = [json.loads(line) for line in output.splitlines()]
-    return lines, last["summary"]
 
 
 @pytest.fixture
@@ -167,8 +127,7 @@ def test_a_terminal_shows_a_live_table(tmp_path: Path) -> None:
         os.close(terminal)
 
         async def shine() -> None:
-            while not head.has_reader:  # noqa: ASYNC110, another program's doing
-                await asyncio.sleep(0.02)
+            await until(lambda: head.has_reader)
             await asyncio.sleep(0.2)
             await head.send(telegram(1))
 
@@ -196,43 +155,11 @@ def test_a_terminal_shows_a_live_table(tmp_path: Path) -> None:
 # --- live sources ---
 
 
-@asynccontextmanager
-async def command(*args: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The command running beside the test, killed if it is still there at the end."""
-    process = await asyncio.create_subprocess_exec(*MESSWERK, *args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def finish(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
-    """Status, stdout and stderr of a command that ends within 20 s."""
-    stdout, stderr = await asyncio.wait_for(process.communicate(), 20)
-    assert process.returncode is not None
-    return process.returncode, stdout.decode(), stderr.decode()
-
-
-async def connected(meter: Broadcast) -> None:
-    async with asyncio.timeout(20):
-        while not meter.connections:  # noqa: ASYNC110, another program's doing
-            await asyncio.sleep(0.01)
-
-
-async def meter_hangs_up(meter: Broadcast) -> None:
-    """Close every connection after what was sent has been delivered."""
-    for transport in tuple(meter._connections):
-        transport.close()
-
-
 async def test_a_pty_at_line_pace(tmp_path: Path) -> None:
     """A pty is read as a serial device: telegrams at 9600 8N1 arrive, Ctrl-C prints the summary."""
     with Pty(tmp_path / "head") as head:
         async with command("read", "--json", str(head.path)) as reader:
-            while not head.has_reader:  # noqa: ASYNC110, another program's doing
-                await asyncio.sleep(0.02)
+            await until(lambda: head.has_reader)
             await asyncio.sleep(0.2)
             await head.send(telegram(1))
             await head.send(telegram(2))
@@ -250,8 +177,7 @@ async def test_a_device_that_vanishes(tmp_path: Path) -> None:
     """When the adapter is unplugged, what was read stands, and the error says what happened."""
     head = Pty(tmp_path / "head", baud=100_000)
     async with command("read", "--json", str(head.path)) as reader:
-        while not head.has_reader:  # noqa: ASYNC110, another program's doing
-            await asyncio.sleep(0.02)
+        await until(lambda: head.has_reader)
         await asyncio.sleep(0.2)
         await head.send(telegram(1))
         assert reader.stdout is not None

@@ -251,7 +251,8 @@ async def _read_tcp(host: str, port: int) -> AsyncGenerator[bytes]:
 async def _poll_http(source: HttpSource) -> AsyncGenerator[bytes]:
     import httpx  # here, because it takes longer to import than a file takes to read
 
-    async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, follow_redirects=False) as client:
+    # A bridge stands in the same house: proxies of the environment are not asked.
+    async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
         while True:
             try:
                 async with client.stream("GET", source.url) as response:

@@ -73,8 +73,9 @@ async def replay(path: str | Path, *, speed: float = 1.0, clock: Clock | None = 
     clock = clock or RealClock()
     start = clock.monotonic()
     for moment_s, data in _records(Path(path)):
-        if speed:
-            await clock.sleep(moment_s / speed - (clock.monotonic() - start))
+        wait_s = moment_s / speed - (clock.monotonic() - start) if speed else 0.0
+        if wait_s > 0 or not speed:
+            await clock.sleep(wait_s)  # also without waiting, so that Ctrl-C is heard
         if data:
             yield data
 
