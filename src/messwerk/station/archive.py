@@ -187,7 +187,7 @@ class Archive:
             try:
                 for name, table in tables.items():
                     cursor.register(name, table)
-                return cursor.execute(text, list(parameters)).to_arrow_table()
+                return cursor.sql(text, params=list(parameters)).to_arrow_table()
             except duckdb.IOException as error:
                 raise StoreDamaged(f"the archive cannot be read: {error}") from error
             finally:

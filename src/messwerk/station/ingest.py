@@ -24,7 +24,7 @@ from .events import Events
 from .journal import Batch, BatchState, Journal, Kind
 from .roster import CONTESTED, Roster, public_key_of
 from .store import Store, microseconds
-from .timesync import SyncPoint
+from .timesync import SyncPoint, adds
 from .verify import Judgement, Verdict, Verifier, content_digest, digest
 from .views import Severity
 
@@ -61,13 +61,14 @@ class Ingest:
         events: Events,
         verifier: Verifier,
         *,
-        keep_sync_point: Callable[[int, SyncPoint], bool],
+        last_point: Callable[[int], SyncPoint | None],
+        sync_every_s: float = 60.0,
         zone: ZoneInfo = BERLIN,
     ) -> None:
-        """`keep_sync_point` decides whether an observation of a meter adds anything."""
+        """`last_point` tells the sync point of a meter kept last; one in `sync_every_s` is enough."""
         self._store, self._journal, self._roster = store, journal, roster
         self._archive, self._events, self._verifier = archive, events, verifier
-        self._keep_sync_point = keep_sync_point
+        self._last_point, self._sync_every_s = last_point, sync_every_s
         self._zone = zone
 
     def run(self) -> Outcome | None:
@@ -182,6 +183,8 @@ class _Run:
         self._ingest, self._write, self._outcome = ingest, write, outcome
         self._kept: dict[tuple[int, int], bytes] = {}
         """Digest of what is kept under (meter, index), as far as looked up or written."""
+        self._points: dict[int, SyncPoint] = {}
+        """The sync point of each meter this run kept last."""
 
     def batch(self, batch: Batch, contents: Contents, judged: dict[bytes, Judgement]) -> None:
         """Write everything that follows from one batch, and that it is done."""
@@ -390,8 +393,10 @@ class _Run:
             if not 1 <= len(server_id) <= 32:
                 continue
             meter_id = self._meter(server_id, batch)
-            if not self._ingest._keep_sync_point(meter_id, point):
+            last = self._points.get(meter_id) or self._ingest._last_point(meter_id)
+            if not adds(last, point, self._ingest._sync_every_s):
                 continue
+            self._points[meter_id] = point
             self._write.execute(
                 "INSERT INTO sync_point (meter_id, utc, idx, uncertainty_s, source) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT DO NOTHING",

@@ -23,7 +23,7 @@ from .contents import UnsignedReading
 from .ingest import Outcome
 from .intervals import Edges, Intervals, Readings, edges, intervals, tenths
 from .store import Store
-from .timesync import SyncPoint, TimeModel, agree
+from .timesync import SyncPoint, TimeModel
 from .values import ValueState
 
 POWER_SPAN_S: Final = 60
@@ -126,15 +126,10 @@ class MeterState:
             self._disputed.add(index)
             self._derived = None
 
-    def wants(self, point: SyncPoint, every_s: float) -> bool:
-        """Whether an observation adds anything: the last is old enough, or it contradicts it."""
-        last = self._points[-1] if self._points else None
-        return (
-            last is None
-            or point.source != "info"
-            or point.utc - last.utc >= every_s
-            or not agree(*sorted((last, point), key=lambda p: p.utc))
-        )
+    @property
+    def last_point(self) -> SyncPoint | None:
+        """The sync point taken last."""
+        return self._points[-1] if self._points else None
 
     def derived(self) -> Derived:
         """Model, edges and intervals, computed again only when something came in."""
@@ -207,11 +202,11 @@ class Live:
             state.dispute(index)
         return state
 
-    def wants(self, meter_id: int, point: SyncPoint, every_s: float) -> bool:
-        """Whether a sync point of a meter adds anything."""
+    def last_point(self, meter_id: int) -> SyncPoint | None:
+        """The sync point of a meter taken last; None also for one nobody has asked about yet."""
         with self._lock:
             known = self._states.get(meter_id)
-        return known is None or known.wants(point, every_s)
+        return known.last_point if known is not None else None
 
     def take(self, outcome: Outcome) -> None:
         """Bring the loaded states up to date with a run of processing.

@@ -32,8 +32,8 @@ class Settings:
     """So many unsealed rows are sealed without waiting."""
     journal_keep_days: int = 14
     """Raw batches are kept so long after they were read; evidence of refused tuples for ever."""
-    info_sync_every_s: float = 60.0
-    """An unsigned meter heard every second gives one sync point in this time."""
+    sync_every_s: float = 60.0
+    """Within this time one sync point of a meter is kept, the sharpest."""
     gap_grace_s: float = 1800.0
     """A quarter hour counts as missing when it ended so long ago: pushes and pulls need their time."""
     expected_interval_s: float = 900.0

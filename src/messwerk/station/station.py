@@ -84,9 +84,7 @@ class Station:
         self.live = Live(self.store, self.archive)
         self.ingest = Ingest(
             self.store, self.journal, self.roster, self.archive, self.event_log, self.verifier,
-            keep_sync_point=lambda meter_id, point: self.live.wants(
-                meter_id, point, self.settings.info_sync_every_s
-            ),
+            last_point=self.live.last_point, sync_every_s=self.settings.sync_every_s,
             zone=self.settings.zone,
         )  # fmt: skip
         self.invoicing = Invoicing(

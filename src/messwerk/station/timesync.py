@@ -249,6 +249,14 @@ def agree(earlier: SyncPoint, later: SyncPoint) -> bool:
     )
 
 
+def adds(last: SyncPoint | None, point: SyncPoint, every_s: float) -> bool:
+    """Whether a point is worth keeping after `last`: it is later, sharper, or contradicts it."""
+    if last is None or abs(point.utc - last.utc) >= every_s or point.uncertainty_s < last.uncertainty_s:
+        return True
+    earlier, later = (last, point) if last.utc <= point.utc else (point, last)
+    return not agree(earlier, later)
+
+
 def _split(points: Sequence[SyncPoint]) -> tuple[list[tuple[list[SyncPoint], str]], tuple[SyncPoint, ...]]:
     """Cut time-ordered points into epochs and outliers."""
     groups: list[tuple[list[SyncPoint], str]] = []
