@@ -14,6 +14,7 @@ from .error_register import Error
 from .info import InfoPush, info_telegram
 from .meter import E320
 from .nonvolatile import Memory, NonVolatile, RamMemory
+from .snapshot import restore, snapshot
 from .variant import Connection, FirmwareParameters, UserSettings, Variant
 
 __all__ = [
@@ -29,4 +30,6 @@ __all__ = [
     "UserSettings",
     "Variant",
     "info_telegram",
+    "restore",
+    "snapshot",
 ]

@@ -330,6 +330,13 @@ class E320:
                 state = history[:RECORD_SIZE]
         self._state = State.from_bytes(state)
 
+    def _adopt(self, memory: Memory) -> None:
+        """Keep the present state in another memory from now on."""
+        memory.load()  # its save numbers go on from what it holds
+        self._memory = memory
+        record = self._state.to_bytes()
+        self._memory.save({"state": record, "history": record + self._history.to_bytes()}, force=True)
+
     def _power_down(self) -> None:
         if self._on:
             self._state.orderly = True
