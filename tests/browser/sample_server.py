@@ -11,10 +11,11 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 from nicegui import app as pages
-from sample_station import HOUSE, KEY, WORKSHOP, SampleStation
+from sample_station import HOUSE, HOUSE_ID, KEY, WORKSHOP, SampleStation
 
 from messwerk import panels
 from messwerk.e320 import E320, RamMemory, UserSettings, Variant
+from messwerk.e320.faceplate import Faceplate
 from messwerk.e750 import BaseModule, Bus, CommunicationModule
 from messwerk.identity import ServerId
 from messwerk.metrology import PhasePowers
@@ -39,7 +40,8 @@ class Twins:
         self.communication = CommunicationModule(cm_id, bus, folder / "cm", credentials={"station": "secret"})
         self.module = BaseModule(WORKSHOP, KEY, folder / "bm", bus, first_index=14_861_100)
         self.module.advance(PhasePowers.constant(3_600, *WORKSHOP_LOAD))
-        self.face = panels.E320View(self.meter)
+        plate = Faceplate(HOUSE_ID, self.meter.variant, KEY.public, calibration_year=2026)
+        self.face = panels.E320View(self.meter, plate)
         self.rack = panels.RackView(self.communication, [self.module])
         self.tick()
 

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,8 @@ from messwerk.errors import LocalError
 from messwerk.identity import DeviceId, ServerId
 from messwerk.seconds_index import SecondsIndex
 from messwerk.signing import Curve, PrivateKey
+from messwerk.station.billing import Bill, BilledReading, head, make_bill, reading_rows
+from messwerk.station.tariff import PriceSheet, Window, Zone
 from messwerk.station.values import ValueState
 from messwerk.station.views import (
     Age,
@@ -47,12 +49,21 @@ from messwerk.tuples import STATUS_SOI, SignedTuple
 ZONE = ZoneInfo("Europe/Berlin")
 NOW = int(datetime(2026, 11, 21, 10, 47, 12, tzinfo=ZONE).timestamp())
 MONTH = (datetime(2026, 10, 1, tzinfo=ZONE).timestamp(), datetime(2026, 11, 1, tzinfo=ZONE).timestamp())
-HOUSE = DeviceId.parse("1LGZ0063539421").server_id
+HOUSE_ID = DeviceId.parse("1LGZ0063539421")
+HOUSE = HOUSE_ID.server_id
 WORKSHOP = ServerId.from_mac(bytes.fromhex("0015112_2AABB".replace("_", "")))
 SILENT = ServerId.from_mac(bytes.fromhex("00151122AACC"))
 KEY = PrivateKey.from_seed(Curve.P256, b"sample station")
 INDEX = 14_861_200
-BILL_ID = "2026-10-workshop"
+SHEET = PriceSheet(
+    name="Zweitarif", version="2026-1", valid_from=date(2026, 1, 1),
+    zones=(
+        Zone(name="HT", price_ct_per_kwh=Decimal("28.90"),
+             windows=(Window(days=("Mon", "Tue", "Wed", "Thu", "Fri"), start="06:00", end="22:00"),)),
+        Zone(name="NT", price_ct_per_kwh=Decimal("24.10")),
+    ),
+    standing_charge_eur_per_day=Decimal("0.42"), vat_percent=Decimal("19"), feed_in_ct_per_kwh=Decimal("7.86"),
+)  # fmt: skip
 
 
 def sample_tuple(index: int = INDEX, *, import_wh: int = 41_233_456_7) -> SignedTuple:
@@ -61,6 +72,26 @@ def sample_tuple(index: int = INDEX, *, import_wh: int = 41_233_456_7) -> Signed
         KEY, server_id=WORKSHOP, index=SecondsIndex(index), status=STATUS_SOI | 0x1C0104, scaler=-1,
         import_wh=import_wh, export_wh=1_200_003, r1_varh=9_876_543, r2_varh=42, r3_varh=7, r4_varh=220_145,
     )  # fmt: skip
+
+
+def month_bill() -> Bill:
+    """October's bill, made by the station's own rules from readings on every quarter hour."""
+    start, end = int(MONTH[0]), int(MONTH[1])
+    readings, import_wh, export_wh = [], 399_489_546, 1_100_000
+    for at, quarter in enumerate(range(start, end + 900, 900)):
+        signed = SignedTuple(
+            server_id=WORKSHOP, index=SecondsIndex(11_000_204 + 900 * at), status=STATUS_SOI | 0x1C0104, scaler=-1,
+            import_wh=import_wh, export_wh=export_wh, r1_varh=0, r2_varh=0, r3_varh=0, r4_varh=0,
+            signature_import=b"\x11" * 64, signature_export=b"\x22" * 64,
+        )  # fmt: skip
+        readings.append(
+            BilledReading(quarter_utc=quarter, utc=quarter + 0.2, uncertainty_s=0.21, signed=signed,
+                          key_fingerprint=KEY.public.fingerprint, verdict="valid")
+        )  # fmt: skip
+        hour = (quarter - start) % 86_400 / 3_600
+        import_wh += int(10 * (60 + 640 * _bell(hour * 3_600, 10.5, 4)))
+        export_wh += int(10 * 90 * _bell(hour * 3_600, 13))
+    return make_bill(WORKSHOP, "2026-10", start, end, readings, [SHEET])
 
 
 class SampleStation:
@@ -228,41 +259,41 @@ class SampleStation:
         )  # fmt: skip
 
     def bills(self) -> Sequence[BillRow]:
-        return () if self._empty else (self.bill(BILL_ID).row,)
+        return () if self._empty else (self.bill(BILL.bill_id).row,)
 
     def bill(self, bill_id: str) -> BillView:
-        if bill_id != BILL_ID:
+        if bill_id != BILL.bill_id:
             raise LocalError(f"no bill {bill_id}")
+        document = head(BILL)
         row = BillRow(
-            bill_id=BILL_ID, server_id=WORKSHOP, month="2026-10", start_utc=int(MONTH[0]), end_utc=int(MONTH[1]),
-            energy_kwh=Decimal("1284.5021"), total_eur=Decimal("447.02"), tariff="Zweitarif 2026-1", complete=True,
+            bill_id=bill_id, server_id=WORKSHOP, month=BILL.month, start_utc=BILL.start_utc, end_utc=BILL.end_utc,
+            from_local=document["from"], to_local=document["to"], energy_kwh=BILL.energy_kwh, total_eur=BILL.total_eur,
+            tariff=f"{SHEET.name} {SHEET.version}", complete=BILL.complete,
         )  # fmt: skip
+        assert BILL.feed_in is not None
+        lines = [
+            BillLine(label=line.label, quantity=f"{line.quantity} {line.unit}",
+                     unit_price=f"{line.unit_price} {line.price_unit}",
+                     amount_eur=-line.amount_eur if line is BILL.feed_in else line.amount_eur)
+            for line in (*BILL.lines, BILL.feed_in)
+        ]  # fmt: skip
         readings = tuple(
-            BillReading(label=label, index=index, utc=utc, uncertainty_s=0.21, import_kwh=value,
-                        export_kwh=Decimal("120.0003"), status_word=0x5C0104, verdict="valid",
-                        signature_digest="ab" * 32)
-            for label, index, utc, value in (
-                ("start", 11_000_204, MONTH[0] + 0.2, Decimal("39948.9546")),
-                ("end", 13_682_204, MONTH[1] + 0.3, Decimal("41233.4567")),
-            )
+            BillReading(label=label, index=reading.signed.index, utc=reading.utc, uncertainty_s=reading.uncertainty_s,
+                        import_kwh=Decimal(reading.import_tenths).scaleb(-4),
+                        export_kwh=Decimal(reading.signed.export_wh).scaleb(-4), status_word=reading.signed.status,
+                        verdict="valid", signature_digest=reading.signature_digest)
+            for label, reading in (("start", BILL.readings[0]), ("end", BILL.readings[-1]))
         )  # fmt: skip
         return BillView(
-            row=row,
-            lines=(
-                BillLine(label="HT", quantity="901.2510 kWh", unit_price="28.90 ct/kWh", amount_eur=Decimal("260.46")),
-                BillLine(label="NT", quantity="383.2511 kWh", unit_price="24.10 ct/kWh", amount_eur=Decimal("92.36")),
-                BillLine(label="Standing charge", quantity="31 days", unit_price="8.29 €/month",
-                         amount_eur=Decimal("22.83")),
-            ),
-            net_eur=Decimal("375.65"), vat_percent=Decimal("19"), vat_eur=Decimal("71.37"), readings=readings,
-            key_fingerprint=KEY.public.fingerprint, inputs_digest="5e" * 32, intervals=2_980, missing=0,
-            remarks=("The repeated hour of 25 October belongs to the night zone twice.",),
+            row=row, lines=tuple(lines), net_eur=BILL.net_eur, vat_percent=BILL.vat_percent, vat_eur=BILL.vat_eur,
+            readings=readings, key_fingerprint=KEY.public.fingerprint, inputs_digest=BILL.inputs_digest,
+            intervals=BILL.quarters, missing=len(BILL.missing), remarks=BILL.remarks,
         )  # fmt: skip
 
     def bill_json(self, bill_id: str) -> str:
-        return json.dumps(
-            {"bill_id": self.bill(bill_id).row.bill_id, "total_eur": str(self.bill(bill_id).row.total_eur)}
-        )
+        if bill_id != BILL.bill_id:
+            raise LocalError(f"no bill {bill_id}")
+        return json.dumps({**head(BILL), "readings": reading_rows(BILL)})
 
     def events(self, limit: int) -> Sequence[EventView]:
         rows = (
@@ -286,3 +317,6 @@ class SampleStation:
 
 def _bell(second: float, hour: float, width_h: float = 2.4) -> float:
     return math.exp(-(((second / 3_600 - hour) / width_h) ** 2))
+
+
+BILL = month_bill()

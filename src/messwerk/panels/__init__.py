@@ -4,8 +4,8 @@ links = mount(meters=[E320View(meter)], racks=[RackView(communication, base_modu
 messwerk.station.web.mount(app, station, panels=links)
 """
 
-from .e320 import E320Source, E320View, Faceplate
+from .e320 import E320Source, E320View
 from .e750 import RackSource, RackView
 from .mount import mount
 
-__all__ = ["E320Source", "E320View", "Faceplate", "RackSource", "RackView", "mount"]
+__all__ = ["E320Source", "E320View", "RackSource", "RackView", "mount"]

@@ -14,6 +14,7 @@ from nicegui import ui
 
 from ..e320 import E320
 from ..e320.display import DARK, DisplayState
+from ..e320.faceplate import Faceplate
 from ..identity import DeviceId, ServerId
 from ..station.web import PanelLink
 from ..station.web.language import Language
@@ -27,7 +28,7 @@ PULSES_VISIBLE: Final = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Faceplate:
+class Plate:
     """What is printed on the device. Source: E320 manual 3.2."""
 
     type_designation: str
@@ -39,9 +40,11 @@ class Faceplate:
     pulses_per_kwh: int
     accuracy: str
     circuit_diagram: str
+    drawing: str = ""
+    """The whole faceplate with its Data Matrix as SVG; empty when nobody made one."""
 
     @classmethod
-    def of(cls, meter: E320) -> Faceplate:
+    def of(cls, meter: E320, drawing: str) -> Plate:
         """The plate of one meter."""
         variant = meter.variant
         return cls(
@@ -54,6 +57,7 @@ class Faceplate:
             pulses_per_kwh=variant.rating.pulses_per_kwh,
             accuracy=variant.accuracy,
             circuit_diagram=variant.rating.circuit_diagram,
+            drawing=drawing,
         )
 
 
@@ -76,18 +80,21 @@ class E320Source(Protocol):
     """Where a panel gets its device from."""
 
     @property
-    def plate(self) -> Faceplate: ...
+    def plate(self) -> Plate: ...
 
     def moment(self) -> Moment:
         """The newest second; cheap, and the same object while no second has passed."""
 
 
 class E320View:
-    """Shows a running twin: whoever ticks the meter calls `ticked` with what the tick returned."""
+    """Shows a running twin: whoever ticks the meter calls `ticked` with what the tick returned.
 
-    def __init__(self, meter: E320) -> None:
+    `faceplate` is the printed plate; without it the page shows the short print on the case alone.
+    """
+
+    def __init__(self, meter: E320, faceplate: Faceplate | None = None) -> None:
         self._meter = meter
-        self.plate = Faceplate.of(meter)
+        self.plate = Plate.of(meter, faceplate.svg() if faceplate else "")
         self._moment = Moment(seconds_index=meter.seconds_index, display=meter.display_state())
 
     def ticked(self, info_telegram: bytes | None) -> None:
@@ -125,6 +132,11 @@ def build(visitor: Visitor, *, source: E320Source, links: Sequence[PanelLink], h
             with box("e320-terminals"):
                 for terminal in ("L1", "L1′", "L2", "L2′", "L3", "L3′", "N"):
                     Text("span", terminal, "e320-terminal")
+        if plate.drawing:
+            with box("sheet drawer", "details"):
+                with box(tag="summary"):
+                    markup(f'<span class="turn"></span> {escape(say("Faceplate with Data Matrix"))}')
+                markup(plate.drawing, "faceplate")
         _behind_the_cover(live, visitor.language)
     ui.timer(LOOK_EVERY_S, lambda: _look(live, source))
 
@@ -135,7 +147,7 @@ def _look(live: Live[Moment], source: E320Source) -> None:
         live.show(moment)
 
 
-def _face(live: Live[Moment], plate: Faceplate, language: Language) -> None:
+def _face(live: Live[Moment], plate: Plate, language: Language) -> None:
     say = language.say
     with box("e320-face"):
         with box("e320-window"):
@@ -176,7 +188,7 @@ def _beat(moment: Moment) -> str:
     return "beat-even" if moment.seconds_index % 2 == 0 else "beat-odd"
 
 
-def _print(plate: Faceplate, mode_text: str) -> str:
+def _print(plate: Plate, mode_text: str) -> str:
     rows = (
         f"<b>{escape(plate.model)}</b> {escape(plate.type_designation)}",
         escape(mode_text),
@@ -193,7 +205,7 @@ def _behind_the_cover(live: Live[Moment], language: Language) -> None:
     say = language.say
     with box("sheet drawer", "details") as drawer:
         with box(tag="summary"):
-            markup(f'<span class="turn">›</span> {escape(say("Behind the cover: the telegram of this second"))}')
+            markup(f'<span class="turn"></span> {escape(say("Behind the cover: the telegram of this second"))}')
         with box("telegram"):
             dump, meaning = markup(""), markup("", "telegram-meaning")
     opened = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -11,12 +12,15 @@ from nicegui import ui
 
 from ...errors import MesswerkError
 from ..views import BillLine, BillReading, BillRow, BillView
+from .derivation import ALL_WEEK, BillDocument, EnergyLine
 from .language import Language, hex_groups, utc_text
 from .meter_page import verdict_mark
 from .shell import PanelLink, Text, Visitor, box, frame, link, mark, markup, pairs, table
 from .source import StationViews
 
-LIST_EVERY_S = 10.0
+FEED_IN: Final = "Feed-in"
+"""Label of the line that pays for export; it stands after tax, because none is on it."""
+LIST_EVERY_S: Final = 10.0
 """The list of bills is read again this often."""
 
 
@@ -82,10 +86,11 @@ def build(visitor: Visitor, station: StationViews, panels: Sequence[PanelLink], 
                 Text("button", say("Print"), "button").on("click", js_handler="() => window.print()")
                 download = link(say("Download as JSON"), f"{bill_url(bill_id)}.json", "button main")
                 download._props["download"] = f"{bill_id}.json"
-        markup(invoice(bill, language, zone), "paper", tag="article")
+        document = BillDocument(station.bill_json(bill_id), zone)
+        markup(invoice(bill, document, language, zone), "paper", tag="article")
 
 
-def invoice(bill: BillView, language: Language, zone: ZoneInfo) -> str:
+def invoice(bill: BillView, document: BillDocument, language: Language, zone: ZoneInfo) -> str:
     """The whole document as markup: it needs nothing but the stylesheet."""
     say, row = language.say, bill.row
     parts = [_head(bill, language, zone)]
@@ -101,14 +106,16 @@ def invoice(bill: BillView, language: Language, zone: ZoneInfo) -> str:
         for title, kind in (("Item", ""), ("Quantity", "num"), ("Price", "num"), ("Amount", "num"))
     )
     parts.append(f'<div class="paper-sum paper-columns">{columns}</div>')
-    parts += [_line(line, bill, language, zone) for line in bill.lines]
+    untaxed = [line for line in bill.lines if line.label == FEED_IN]
+    parts += [_line(line, bill, document, language) for line in bill.lines if line not in untaxed]
     parts.append(_sum(say("Net"), language.money(bill.net_eur)))
-    parts.append(_vat(bill, language))
+    parts.append(_vat(bill, document, language))
+    parts += [_line(line, bill, document, language) for line in untaxed]
     parts.append(_sum(say("Total"), language.money(row.total_eur), "total"))
     parts.append(f"<h2>{escape(say('Meter readings'))}</h2>")
     parts += [_reading(reading, language, zone) for reading in bill.readings]
     if bill.remarks:
-        items = "".join(f"<li>{escape(remark)}</li>" for remark in bill.remarks)
+        items = "".join(f"<li>{escape(say(remark))}</li>" for remark in bill.remarks)
         parts.append(f'<h2>{escape(say("Remarks"))}</h2><ul class="soft">{items}</ul>')
     parts.append(_proof(bill, language))
     return "".join(parts)
@@ -139,37 +146,50 @@ def _fold(summary: str, derivation: str) -> str:
     )
 
 
-def _line(line: BillLine, bill: BillView, language: Language, zone: ZoneInfo) -> str:
+def _line(line: BillLine, bill: BillView, document: BillDocument, language: Language) -> str:
+    quantity, price = (escape(localized(text, language)) for text in (line.quantity, line.unit_price))
     amount = language.money(line.amount_eur)
     summary = (
-        f'<span><span class="turn">›</span>{escape(language.say(line.label))}</span>'
-        f'<span class="num quantity">{escape(localized(line.quantity, language))}</span>'
-        f'<span class="num price">{escape(localized(line.unit_price, language))}</span>'
+        f'<span><span class="turn"></span>{escape(item_name(line.label, language))}</span>'
+        f'<span class="num quantity">{quantity}</span><span class="num price">{price}</span>'
         f'<span class="num">{amount}</span>'
     )
-    return _fold(summary, _line_derivation(line, bill, language, zone))
+    derivation = f"<p><strong>{quantity} × {price} = {amount}</strong></p>"
+    if (energy := document.energy_line(line.label)) is not None:
+        derivation += _energy_derivation(energy, bill, language)
+    return _fold(summary, derivation)
 
 
-def _line_derivation(line: BillLine, bill: BillView, language: Language, zone: ZoneInfo) -> str:
+def _energy_derivation(energy: EnergyLine, bill: BillView, language: Language) -> str:
+    """When the price applies, and the quantity day by day down to the readings it lies between."""
     say = language.say
-    product = (
-        f"<p><strong>{escape(localized(line.quantity, language))} × {escape(localized(line.unit_price, language))}"
-        f" = {language.money(line.amount_eur)}</strong></p>"
-    )
-    if "kWh" not in line.quantity:
-        return product + f"<p>{escape(say('Tariff {tariff}.', tariff=bill.row.tariff))}</p>"
+    when = localized_window(", ".join(energy.windows), language) or say("whenever no other price does")
     counted = say(
-        "The quantity is the sum of the quarter hours of this price zone between {start} and {end}. Each is the "
-        "difference of two register readings; {count} quarter hours belong to this bill.",
-        start=language.when(bill.row.start_utc, zone), end=language.when(bill.row.end_utc, zone),
-        count=language.number(bill.intervals),
-    )  # fmt: skip
+        "This price applies {when}. The quantity is the sum of {count} quarter hours, each the difference of two"
+        " signed readings.",
+        when=when,
+        count=language.number(energy.quarters),
+    )
+    rows = [
+        (
+            part.day.strftime(language.date),
+            language.number(part.quarters),
+            f"{language.index(part.first_index)} – {language.index(part.last_index)}",
+            f"{language.exact(part.energy_kwh)} kWh",
+        )
+        for part in energy.days
+    ]
+    rows.append((f"<strong>{escape(say('Sum'))}</strong>", language.number(energy.quarters), "",
+                 f"<strong>{language.exact(energy.energy_kwh)} kWh</strong>"))  # fmt: skip
+    heads = ((say("Day"), ""), (say("Quarter hours"), "num desk-only"), (say("Readings from – to"), "num"),
+             (say("Energy"), "num"))  # fmt: skip
     ways = (
         (f"/meters/{bill.row.server_id.hex()}", say("See the load curve")),
         (f"{bill_url(bill.row.bill_id)}.json", say("Every quarter hour as JSON")),
     )
     links = " · ".join(f'<a class="link" href="{url}">{escape(name)}</a>' for url, name in ways)
-    return f'{product}<p>{escape(counted)}</p><p class="no-print">{links}</p>'
+    sheet = say("Price sheet {sheet}, SHA-256 {digest}", sheet=energy.sheet, digest=energy.sheet_digest[:16])
+    return f'<p>{escape(counted)}</p>{table(heads, rows)}<p>{escape(sheet)}</p><p class="no-print">{links}</p>'
 
 
 def _sum(name: str, amount: str, kind: str = "") -> str:
@@ -179,22 +199,21 @@ def _sum(name: str, amount: str, kind: str = "") -> str:
     )
 
 
-def _vat(bill: BillView, language: Language) -> str:
-    say = language.say
-    percent = f"{language.exact(bill.vat_percent)} %"
+def _vat(bill: BillView, document: BillDocument, language: Language) -> str:
+    percent = language.quantity(bill.vat_percent, "%", 1 if bill.vat_percent % 1 else 0)
+    net, vat = language.money(bill.net_eur), language.money(bill.vat_eur)
     summary = (
-        f'<span><span class="turn">›</span>{escape(say("VAT"))}</span><span class="num quantity">{percent}</span>'
-        f'<span class="num price">{language.money(bill.net_eur)}</span>'
-        f'<span class="num">{language.money(bill.vat_eur)}</span>'
+        f'<span><span class="turn"></span>{escape(language.say("VAT"))}</span>'
+        f'<span class="num quantity">{percent}</span><span class="num price">{net}</span><span class="num">{vat}</span>'
     )
-    product = f"{language.money(bill.net_eur)} × {percent} = {language.money(bill.vat_eur)}"
-    return _fold(summary, f"<p><strong>{product}</strong></p><p>{escape(say('Rounded to the cent.'))}</p>")
+    rounding = language.say(document.rounding) if document.rounding else ""
+    return _fold(summary, f"<p><strong>{net} × {percent} = {vat}</strong></p><p>{escape(rounding)}</p>")
 
 
 def _reading(reading: BillReading, language: Language, zone: ZoneInfo) -> str:
     say = language.say
     summary = (
-        f'<span><span class="turn">›</span>{escape(say(reading.label))}, {language.when(reading.utc, zone)}</span>'
+        f'<span><span class="turn"></span>{escape(say(reading.label))}, {language.when(reading.utc, zone)}</span>'
         f'<span class="num quantity">+A {language.quantity(reading.import_kwh, "kWh", 4)}</span>'
         f'<span class="num price">−A {language.quantity(reading.export_kwh, "kWh", 4)}</span>'
         f'<span class="num">{verdict_mark(reading.verdict, language)}</span>'
@@ -232,6 +251,22 @@ def _proof(bill: BillView, language: Language) -> str:
     return f'<div class="proof"><p class="no-print">{escape(lead)}</p>{pairs(rows)}</div>'
 
 
+def localized_window(text: str, language: Language) -> str:
+    """`Mon–Fri 06:00–22:00` with the language's days."""
+    for day in ALL_WEEK:
+        text = text.replace(day, language.say(day))
+    return text
+
+
+STANDING_CHARGE: Final = "Standing charge"
+
+
+def item_name(label: str, language: Language) -> str:
+    """A line's label with its fixed words translated; names of zones and tariffs stay."""
+    rest = label.removeprefix(STANDING_CHARGE)
+    return language.say(label) if rest == label else language.say(STANDING_CHARGE) + rest
+
+
 def localized(text: str, language: Language) -> str:
     """A quantity or price such as `123.456 kWh` with the language's separators; other words stay."""
     words = []
@@ -243,5 +278,5 @@ def localized(text: str, language: Language) -> str:
             sign = "−" if word.startswith("-") else ""
             words.append(sign + grouped + (language.point + decimals if decimals else ""))
         else:
-            words.append(word)
+            words.append(language.say(word))
     return " ".join(words)

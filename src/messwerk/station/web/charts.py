@@ -205,17 +205,17 @@ def _locale(language: Language) -> str:
 
 
 def _axis_time(language: Language, zone: ZoneInfo) -> str:
-    """JavaScript that writes an axis time in the station's zone.
+    """JavaScript that writes an axis time in the station's zone: the day, or the hour within a day.
 
-    ECharts places its ticks on the browser's own hours and calls every step up (hour to day, day
-    to month) a level: from the first level on, or at midnight, the day is written.
+    ECharts places its ticks on the hours of the browser's zone and asks for one text after the
+    other, from left to right; ticks most of a day apart are days whatever their hour is here.
     """
     form = f"new Intl.DateTimeFormat('{_locale(language)}', {{timeZone: '{zone.key}', "
     return (
-        "(v, n, extra) => { const d = new Date(v);"
+        "(() => { let before = 0; return v => { const d = new Date(v), step = Math.abs(v - before); before = v;"
         f" const hour = {form}hour: '2-digit', minute: '2-digit', hourCycle: 'h23'}}).format(d);"
         f" const day = {form}day: 'numeric', month: 'short'}}).format(d);"
-        " return hour === '00:00' || (extra && extra.level > 0) ? day : hour; }"
+        " return step > 7e7 || hour === '00:00' ? day : hour; }; })()"
     )
 
 

@@ -314,7 +314,7 @@ def _evidence(slow: Live[Proofs], language: Language, zone: ZoneInfo) -> None:
     content = markup(_newest(slow.snapshot.verification.latest[:1], language, zone))
     with box("spaced", "details") as details:
         with box(tag="summary"):
-            markup(f'<span class="turn">›</span> {escape(say("The hashed bytes and both signatures"))}', "link")
+            markup(f'<span class="turn"></span> {escape(say("The hashed bytes and both signatures"))}', "link")
         blocks = markup(_blocks(slow.snapshot.verification.latest[:1], language))
     details.on("toggle", hold, js_handler="(event) => emit(event.target.open)")
 
