@@ -26,8 +26,9 @@ from ..tuples import STATUS_SOI, SignedTuple
 from . import object_names as names
 from .bus import Group, Segment
 from .devices import Device, DeviceList
+from .lan import LanSettings
 from .log_book import Event, LogBook
-from .push import Position, PushQueue
+from .push import LIVE_TUPLES_MAX, PushQueue
 from .routing import Conversation
 from .state import StateFile
 from .users import Users
@@ -39,6 +40,8 @@ EXCHANGES_WAITING_MAX: Final = 64
 """Requests that may wait for one module. [design]"""
 SYNC_PERIOD_S: Final = 3600
 """How often the synchronisation token goes out when time is known. Source: seen in a gateway dump."""
+PUSH_OPERATIONS_MAX: Final = 4
+"""[design]"""
 SAVE_EVERY_S: Final = 60
 """Acknowledged positions are forced to the disk this often; a kill loses none of them."""
 
@@ -79,10 +82,17 @@ class CommunicationModule:
         """Wall-clock time as last handed in; None before."""
         self.users = Users(credentials)
         self.devices = DeviceList(self.report, activate_new=activate_new)
-        self.push = PushQueue(server_id)
+        self.operations = {number: PushQueue(server_id) for number in range(1, PUSH_OPERATIONS_MAX + 1)}
+        """Push operations by number; the first sends everything at once, the others are off. [design]"""
+        for number, operation in self.operations.items():
+            operation.enabled = number == 1
+        self.lan = LanSettings()
+        self.reboot_due = False
         self.sync_enabled = False
         """Whether this module sends synchronisation tokens at `sync_period_s` + `sync_offset_s`."""
         self.sync_period_s, self.sync_offset_s = SYNC_PERIOD_S, 0
+        self.ntp_server, self.ntp_port = "", 123
+        """Where the module gets its time from; whoever hands in `now` acts on it."""
         self.unexpected_frames = 0
         """Frames from the bus nobody waited for, or that were not readable."""
         self.invalid_tuples = 0
@@ -105,10 +115,13 @@ class CommunicationModule:
     def _resume(self) -> None:
         state = self._state.load()
         if state is not None:
-            self.push.from_state(state["push"])
+            for number, operation in state["push"].items():
+                self.operations[int(number)].from_state(operation)
+            self.lan.from_state(state["lan"])
             self.devices.from_state(state["devices"])
             self.users.from_state(state["users"])
             self.sync_enabled, self.sync_period_s, self.sync_offset_s = state["sync"]
+            self.ntp_server, self.ntp_port = state["ntp"]
 
     # --- time ------------------------------------------------------------------------------
 
@@ -118,6 +131,8 @@ class CommunicationModule:
         for server_id, waiting in self._exchanges.items():
             if waiting and now >= waiting[0].deadline:
                 self._finish(server_id, None)
+        if self.reboot_due:
+            self._reboot()
         self.devices.look_for_vanished(now)
         if self.sync_enabled:
             self._token_when_due(now)
@@ -204,6 +219,19 @@ class CommunicationModule:
         if waiting:
             self._begin(server_id)
 
+    def _reboot(self) -> None:
+        """Start anew as after a power failure: what is stored stays, what is on its way is given up."""
+        self.reboot_due = False
+        self.report(Event.REBOOT)
+        for server_id in tuple(self._exchanges):
+            while self._exchanges[server_id]:
+                self._finish(server_id, None)
+        self.save(durable=True)
+        for operation in self.operations.values():
+            operation.failed(0.0)
+        self._latest.clear()
+        self.report(Event.POWER_RETURNED)
+
     # --- bus -------------------------------------------------------------------------------
 
     def on_frame(self, frame: bytes, sender: ServerId, group: Group | None) -> None:
@@ -233,7 +261,7 @@ class CommunicationModule:
                 self.devices.announced(sender, body.parameter_tree, self.now)
                 device = self.devices.devices.get(sender)
                 if device is not None and device.is_base_module:
-                    self.push.position(sender).more_rows = True
+                    self._more_rows(sender)
             elif isinstance(body.parameter_tree.parameter_value, sml.TupelParameter):
                 self._tuple(body, body.parameter_tree.parameter_value.value, sender)
 
@@ -257,44 +285,56 @@ class CommunicationModule:
                     self.report(Event.TUPLE_FORGED, sender, f"two tuples for #{index}")
                 return
         latest.append((signed.index, signed))
-        lost = self.push.tuples_lost
-        self.push.add_tuple(sender, signed.index, body)
-        if self.push.tuples_lost > lost and lost % 900 == 0:
-            self.report(Event.TUPLES_LOST, sender, f"{self.push.tuples_lost} in all")
+        for operation in self.operations.values():
+            if operation.enabled:
+                lost = operation.tuples_lost
+                operation.add_tuple(sender, signed.index, body)
+                if operation.tuples_lost > lost and lost % LIVE_TUPLES_MAX == 0:
+                    self.report(Event.TUPLES_LOST, sender, f"{operation.tuples_lost} in all")
         if signed.status & STATUS_SOI:
-            self.push.position(sender).more_rows = True
+            self._more_rows(sender)
+
+    def _more_rows(self, server_id: ServerId) -> None:
+        for operation in self.operations.values():
+            operation.position(server_id).more_rows = True
 
     # --- push ------------------------------------------------------------------------------
 
-    def push_file(self, now: float) -> bytes | None:
+    @property
+    def push(self) -> PushQueue:
+        """The first push operation."""
+        return self.operations[1]
+
+    def push_file(self, now: float, operation: int = 1) -> bytes | None:
         """The next file to send to the central station, or None: see PushQueue.file."""
         self.now = now
+        queue = self.operations[operation]
         for device in self.devices.base_modules():
-            position = self.push.position(device.server_id)
-            if position.more_rows and not position.fetched:
-                self._fetch_rows(device, position)
-        failures = self.push.failures
-        file = self.push.file(now)
-        if self.push.failures > failures:
-            self.report(Event.PUSH_FAILED, details="no acknowledgement")
+            if queue.wants_rows(device.server_id):
+                self._fetch_rows(device, queue)
+        failures = queue.failures
+        file = queue.file(now)
+        if queue.failures > failures:
+            self.report(Event.PUSH_FAILED, details=f"operation {operation}: no acknowledgement")
         if file is not None:
             self.save()
         return file
 
-    def push_received(self, data: bytes) -> bool:
+    def push_received(self, data: bytes, operation: int = 1) -> bool:
         """Take bytes the central station sent back; True once the file on its way is acknowledged."""
-        acknowledged = self.push.receive(data)
+        acknowledged = self.operations[operation].receive(data)
         if acknowledged:
             self.save()
         return acknowledged
 
-    def push_failed(self, now: float) -> None:
+    def push_failed(self, now: float, operation: int = 1) -> None:
         """The connection could not be made or broke: everything stays queued, the next try is later."""
-        self.push.failed(now)
-        self.report(Event.PUSH_FAILED, details="no connection")
+        self.operations[operation].failed(now)
+        self.report(Event.PUSH_FAILED, details=f"operation {operation}: no connection")
 
-    def _fetch_rows(self, device: Device, position: Position) -> None:
+    def _fetch_rows(self, device: Device, queue: PushQueue) -> None:
         """Read the profile rows beyond the acknowledged one from the base module."""
+        position = queue.position(device.server_id)
         position.more_rows = False
         request = sml.GetProfileListRequest(
             server_id=device.server_id, begin_time=sml.SecIndex(position.rows + 1),
@@ -307,7 +347,7 @@ class CommunicationModule:
                 for body in bodies
                 if isinstance(body, sml.GetProfileListResponse) and isinstance(body.val_time, sml.SecIndex)
             ]
-            self.push.add_rows(device.server_id, rows)
+            queue.add_rows(device.server_id, rows)
             position.more_rows = bool(rows) or _disturbed(bodies)
 
         self._ask(device.server_id, request, arrived)
@@ -318,9 +358,11 @@ class CommunicationModule:
         """Store what must survive a kill."""
         self._state.save(
             {
-                "push": self.push.to_state(),
+                "push": {number: operation.to_state() for number, operation in self.operations.items()},
+                "lan": self.lan.to_state(),
                 "devices": self.devices.to_state(),
                 "users": self.users.to_state(),
+                "ntp": [self.ntp_server, self.ntp_port],
                 "sync": [self.sync_enabled, self.sync_period_s, self.sync_offset_s],
             },
             durable=durable,

@@ -126,6 +126,50 @@ def list_entry(root: ObisCode, number: int) -> ObisCode:
     return ObisCode(root[:4] + bytes((number // 254 + 1, number % 254 + 1)))
 
 
+# Settings of the communication module, from the gateway lineage
+ACCESS_RIGHTS: Final = _code("81818160ffff")
+USER_NAME: Final = _code("81818161ffff")
+USER_PASSWORD: Final = _code("81818162ffff")
+REBOOT: Final = _code("8181c7838201")
+LAN_SETTINGS: Final = _code("81481707" + "00ff")
+LAN_STATUS: Final = _code("81480d0600ff")
+LAN_ADDRESS: Final = _code("814817070000")
+LAN_MASK: Final = _code("814817070100")
+LAN_GATEWAY: Final = _code("814817070200")
+LAN_DNS: Final = tuple(_code(f"814817070{digit}00") for digit in (4, 5, 6))
+LAN_PPPOE: Final = _code("814800320101")
+LAN_DHCP: Final = _code("814800320201")
+LAN_DSL: Final = _code("814800320301")
+PPPOE_USER: Final = _code("8104623c0101")
+PPPOE_PASSWORD: Final = _code("8104623c0201")
+PPPOE_MODE: Final = _code("8104623c0301")
+PUSH_OPERATIONS: Final = _code("8181c78a01ff")
+PUSH_INTERVAL: Final = _code("8181c78a02ff")
+PUSH_DELAY: Final = _code("8181c78a03ff")
+PUSH_SOURCE: Final = _code("8181c78a04ff")
+PUSH_SOURCE_PROFILE: Final = _code("8181c78a42ff")
+PUSH_SOURCE_TUPLES: Final = _code("8181c78a45ff")
+"""Live tuples as a source [design]: the lineage has profile, install data and device list."""
+PUSH_TARGET: Final = _code("8147170700ff")
+PUSH_SERVICE: Final = _code("8149000010ff")
+PUSH_SERVICE_SML: Final = _code("8181c78a22ff")
+
+
+def access_role(role: int) -> ObisCode:
+    """Name of a role in the tree of access rights."""
+    return ObisCode(ACCESS_RIGHTS[:4] + bytes((role, 0xFF)))
+
+
+def access_user(role: int, number: int) -> ObisCode:
+    """Name of a user in the tree of access rights."""
+    return ObisCode(ACCESS_RIGHTS[:4] + bytes((role, number)))
+
+
+def push_operation(number: int) -> ObisCode:
+    """Name of push operation `number`, from 1."""
+    return ObisCode(PUSH_OPERATIONS[:5] + bytes((number,)))
+
+
 # Log book
 LOG_BOOK: Final = _code("8181c789e1ff")
 EVENT: Final = _code("8181c789e2ff")

@@ -48,7 +48,7 @@ def read_tree(roots: Sequence[Parameter], path: Sequence[bytes]) -> Tree:
 
 
 def write_tree(roots: Sequence[Parameter], path: Sequence[bytes], tree: Tree) -> None:
-    """Write every value of `tree` at `path`: all of them, or none.
+    """Write every value of `tree` at `path`; nothing is changed before all of them are checked.
 
     Raises Refusal: NOT_EXECUTED for an unknown node, NOT_WRITABLE, OUT_OF_RANGE or
     TYPE_NOT_SUPPORTED for a value.

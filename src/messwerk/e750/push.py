@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Final
 
 from .. import sml
@@ -25,6 +26,14 @@ ACKNOWLEDGE_WITHIN_S: Final = 30.0
 """[design]"""
 BACK_OFF_S: Final = (60.0, 300.0, 900.0)
 """Pause after the first, second, and every further failure. [design]"""
+
+
+class Source(Enum):
+    """What a push operation sends."""
+
+    EVERYTHING = "live tuples and profile rows"
+    TUPLES = "live tuples"
+    PROFILE = "profile rows"
 
 
 @dataclass(slots=True)
@@ -52,10 +61,20 @@ class _OnItsWay:
 
 
 class PushQueue:
-    """The push operation of one communication module."""
+    """One push operation of a communication module.
+
+    With `interval_s` 0 there is a file whenever there is something new; otherwise everything new
+    goes out once an interval, `delay_s` after its boundary in UTC.
+    """
 
     def __init__(self, server_id: bytes) -> None:
         self.server_id = server_id
+        self.enabled = True
+        self.interval_s, self.delay_s = 0, 0
+        self.source = Source.EVERYTHING
+        self.target = ""
+        """Where to, as `host:port`; whoever opens the connection reads it."""
+        self._interval_done = -1
         self.positions: dict[ServerId, Position] = {}
         self.counter = 0
         """Number of the last push file; its req_file_id."""
@@ -74,7 +93,11 @@ class PushQueue:
     def add_tuple(self, server_id: ServerId, index: int, body: Body) -> None:
         """Queue a live tuple; one at or before the acknowledged position is not new."""
         position = self.position(server_id)
-        if index <= position.tuples or (position.waiting and index <= position.waiting[-1][0]):
+        if (
+            self.source is Source.PROFILE
+            or index <= position.tuples
+            or (position.waiting and index <= position.waiting[-1][0])
+        ):
             return
         position.waiting.append((index, _message(index, body)))
         if len(position.waiting) > LIVE_TUPLES_MAX:
@@ -87,16 +110,23 @@ class PushQueue:
         newest = position.fetched[-1][0] if position.fetched else position.rows
         position.fetched.extend((index, _message(index, body)) for index, body in rows if index > newest)
 
+    def wants_rows(self, server_id: ServerId) -> bool:
+        """Whether the profile of a base module should be read for this operation now."""
+        position = self.position(server_id)
+        return self.enabled and self.source is not Source.TUPLES and position.more_rows and not position.fetched
+
     def file(self, now: float) -> bytes | None:
         """The next file to push, framed; None while one is on its way, or there is nothing new."""
         if self._on_its_way is not None:
             if now < self._on_its_way.deadline:
                 return None
             self.failed(now)
-        if now < self.not_before:
+        interval = int((now - self.delay_s) // self.interval_s) if self.interval_s else None
+        if not self.enabled or now < self.not_before or interval == self._interval_done:
             return None
         content, rows, tuples = self._collect()
         if not content:
+            self._interval_done = interval if interval is not None else -1
             return None
         self.counter += 1
         number = self.counter.to_bytes(4, "big")
@@ -165,11 +195,14 @@ class PushQueue:
     def to_state(self) -> dict[str, Any]:
         return {
             "counter": self.counter,
+            "settings": [self.enabled, self.interval_s, self.delay_s, self.source.name, self.target],
             "positions": {one.hex(): [found.rows, found.tuples] for one, found in self.positions.items()},
         }
 
     def from_state(self, state: dict[str, Any]) -> None:
         self.counter = state["counter"]
+        self.enabled, self.interval_s, self.delay_s, source, self.target = state["settings"]
+        self.source = Source[source]
         for server_id, (rows, tuples) in state["positions"].items():
             self.positions[ServerId(bytes.fromhex(server_id))] = Position(rows, tuples)
 

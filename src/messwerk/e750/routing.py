@@ -15,9 +15,9 @@ from ..errors import SmlError
 from ..identity import ServerId
 from ..sml import Attention, Body, FrameDecoder
 from ..sml.session import FILES_WAITING_MAX, Pending, Refusal, Request, SmlServer
-from .bus_application import answer_parameters, identification
+from .bus_application import answer_parameters
 from .log_book import Event
-from .parameters import Parameter
+from .settings import log_responses, module_parameters
 from .users import User, may
 
 if TYPE_CHECKING:
@@ -114,12 +114,15 @@ class Conversation:
 
         self.module.exchange(target, frame.raw, deliver)
 
-    def _allowed(self, user: User, request: Request) -> bool:
-        """Whether the request's own credentials, or else those of the open, permit it."""
+    def _allowed(self, user: User, request: Request, *, own: bool = False) -> bool:
+        """Whether the request's own credentials, or else those of the open, permit it.
+
+        `own` says that the request is for the communication module itself.
+        """
+        speaker: User | None = user
         if request.username or request.password:
-            own = self.module.users.check(request.username, request.password)
-            return own is not None and may(own, request)
-        return may(user, request)
+            speaker = self.module.users.check(request.username, request.password)
+        return speaker is not None and may(speaker, request, own=own)
 
     # --- message by message ----------------------------------------------------------------
 
@@ -157,11 +160,12 @@ class Conversation:
         """Execute a request here, or send it over the bus."""
         module = self.module
         assert self._user is not None, "open comes first"
-        if not self._allowed(self._user, request):
+        target = request.server_id or self._target or module.server_id
+        own = target == module.server_id
+        if not self._allowed(self._user, request, own=own):
             module.report(Event.LOGIN_REFUSED, details=type(request).__name__)
             raise Refusal(Attention.NOT_AUTHORISED)
-        target = request.server_id or self._target or module.server_id
-        if target == module.server_id:
+        if own:
             return self._own(request)
         device = module.devices.devices.get(ServerId(target)) if _legal(target) else None
         if device is None or not device.active:
@@ -171,9 +175,11 @@ class Conversation:
     def _own(self, request: Request) -> Sequence[Body]:
         """A request to the communication module itself."""
         module = self.module
+        if isinstance(request, sml.GetProfileListRequest):
+            return log_responses(module, request)
         answer = answer_parameters(module.server_id, module_parameters(module), request)
         if not answer:
-            raise Refusal(Attention.NOT_EXECUTED, "the communication module has no lists and no load profile")
+            raise Refusal(Attention.NOT_EXECUTED, "the communication module has a log book and parameters only")
         if isinstance(request, sml.SetProcParameterRequest):
             module.report(Event.PARAMETER_CHANGED, details=request.parameter_tree_path[0].hex(" ").upper())
             module.save(durable=True)
@@ -182,11 +188,3 @@ class Conversation:
 
 def _legal(server_id: bytes) -> bool:
     return 1 <= len(server_id) <= 32
-
-
-def module_parameters(module: CommunicationModule) -> Sequence[Parameter]:
-    """The parameter trees of the communication module itself."""
-    return (
-        identification(module.server_id, module.device_class, module.manufacturer, lambda: (b"E750 CM", b"1.0")),
-        *module.devices.parameters(),
-    )
