@@ -108,6 +108,15 @@ class E320:
         if not self._on:
             self._boot()
 
+    def crash(self) -> None:
+        """The processor resets: what was not saved is lost, and the start-up sequence begins."""
+        if self._on:
+            self._boot()
+
+    def damage_memory(self, area: str, copy: int) -> None:
+        """Turn over a byte of one copy (0, 1) of a memory area; found at the next start."""
+        self._memory.damage(area, copy)
+
     def close(self) -> None:
         """Power down in an orderly way and let go of the memory."""
         self._power_down()

@@ -52,6 +52,9 @@ class Memory(Protocol):
     def save(self, areas: dict[str, bytes], *, force: bool = False) -> None:
         """Replace these areas, at least once a second of operation; `force` it to the medium now."""
 
+    def damage(self, area: str, copy: int) -> None:
+        """Turn over a byte of one copy (0 or 1) of an area, as ageing memory does."""
+
     def close(self) -> None: ...
 
 
@@ -61,18 +64,29 @@ class RamMemory:
     def __init__(self) -> None:
         self._loaded = Loaded({}, {})
         self._saves = 0
+        self._damaged: set[tuple[str, int]] = set()
 
     @property
     def reserve_s(self) -> int:
         return 0
 
     def load(self) -> Loaded:
-        return Loaded(dict(self._loaded.areas), dict(self._loaded.sequence))
+        lost = [area for area in self._loaded.areas if {(area, 0), (area, 1)} <= self._damaged]
+        return Loaded(
+            {area: content for area, content in self._loaded.areas.items() if area not in lost},
+            dict(self._loaded.sequence),
+            tuple(f"{area} copy {'AB'[copy]}" for area, copy in sorted(self._damaged) if area in self._loaded.areas),
+            tuple(lost),
+        )
+
+    def damage(self, area: str, copy: int) -> None:
+        self._damaged.add((area, copy))
 
     def save(self, areas: dict[str, bytes], *, force: bool = False) -> None:
         self._saves += 1
         self._loaded.areas.update(areas)
         self._loaded.sequence.update(dict.fromkeys(areas, self._saves))
+        self._damaged = {(area, copy) for area, copy in self._damaged if area not in areas}
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -130,6 +144,10 @@ class NonVolatile:
                 os.pwrite(self._file, record, _offsets(name)[copy])
             if force:
                 os.fsync(self._file)
+
+    def damage(self, area: str, copy: int) -> None:
+        at = _offsets(area)[copy] + _HEADER.size
+        os.pwrite(self._file, bytes([(os.pread(self._file, 1, at) or bytes(1))[0] ^ 0xFF]), at)
 
     def close(self) -> None:
         """Force everything to the disk and let go of the file."""
