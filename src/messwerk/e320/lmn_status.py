@@ -22,6 +22,17 @@ class LmnStatus:
     heard_s: float | None = None
     """When the last layer 2 telegram was on the line."""
 
+    closed_s: float = 0.0
+    """When the last secured channel closed, or mains came."""
+
+    def open_secured(self) -> None:
+        """TLS is ready."""
+        self.secured = True
+
+    def close_secured(self, at_s: float) -> None:
+        """TLS has ended, for whatever reason."""
+        self.secured, self.closed_s = False, at_s
+
     def heard(self, at_s: float) -> None:
         """A layer 2 telegram with a right checksum was on the line."""
         self.heard_s = at_s

@@ -22,6 +22,7 @@ from .error_register import AREA_ERRORS, CRITICAL, Error, is_critical
 from .face import show
 from .history import DAY_S, PERIOD_DAYS, History
 from .info import InfoPush, Phases, info_telegram, register_names, status_word
+from .keys import CLOSED_S, KeyStore
 from .lmn_status import LmnStatus
 from .menu import Action, Menu, Rules
 from .nonvolatile import Memory
@@ -57,11 +58,12 @@ class E320:
         parameters: FirmwareParameters = FirmwareParameters(),  # noqa: B008 (frozen)
         settings: UserSettings | None = None,
         errors: ErrorModel | None = None,
+        keys: KeyStore | None = None,
     ) -> None:
         """`settings`: user settings of a meter that starts for the first time; later ones are remembered.
 
-        `errors`: how this specimen errs; None measures perfectly. Raises StoreDamaged when memory holds no
-        trustworthy state.
+        `keys`: likewise, the key store of delivery. `errors`: how this specimen errs; None measures
+        perfectly. Raises StoreDamaged when memory holds no trustworthy state.
         """
         self.server_id: Final = server_id
         self.variant: Final = variant
@@ -72,7 +74,11 @@ class E320:
         self._plugged = True
         self._state = State(settings=settings or UserSettings(pin_on=parameters.pin_protection))
         self._history = History()
+        self.keys = keys or KeyStore()
+        """Keys and certificates for the wired interface; `save_keys` after changing them."""
         self._boot()
+        if keys is not None and self._first_start:
+            self.save_keys()
 
     # --- time ------------------------------------------------------------------------------
 
@@ -293,6 +299,38 @@ class E320:
         self._state.error_register &= ~CRITICAL
         self._save()
 
+    def save_keys(self) -> None:
+        """Write the key store. Raises OSError when memory refuses: nothing may rest on unsaved keys."""
+        self._memory.save({"keys": self.keys.to_bytes()}, force=True)
+
+    def enter_secured_operation(self) -> None:
+        """A gateway reads the meter over TLS from now on: history is frozen and no longer shown."""
+        self._state.secured = True
+        self._save(force=True)
+
+    @property
+    def secured_operation(self) -> bool:
+        """The state "operation in a secured SMGw environment", which survives power cuts."""
+        return self._state.secured
+
+    def crypto_reset(self, *, over_tls: bool) -> bool:
+        """Reset the cryptographic parameters to delivery; False where the conditions are not met.
+
+        Over TLS it is always allowed. In plain text no secured channel may be open, and the last
+        one, or power-up, must be CLOSED_S back.
+        """
+        quiet_s = self._now.uptime_s - self.lmn.closed_s
+        if not self._on or (not over_tls and (self.lmn.secured or quiet_s < CLOSED_S)):
+            return False
+        self.keys.reset()
+        self.save_keys()
+        self.lmn.close_secured(self._now.uptime_s)
+        if self._state.secured:
+            self._state.secured = False
+            self._begin_history()
+        self._save(force=True)
+        return True
+
     # --- display ---------------------------------------------------------------------------
 
     def display_state(self, after_s: float = 0.0) -> DisplayState:
@@ -317,7 +355,12 @@ class E320:
                 f"no copy of the registers of {self.server_id} passes its checksum; restore a snapshot, or give"
                 " another folder to begin as a new meter"
             )
-        if "state" in loaded.areas:
+        self._first_start = "state" not in loaded.areas
+        if "keys" in loaded.areas:
+            self.keys = KeyStore.from_bytes(loaded.areas["keys"])
+        elif "keys" in loaded.lost:
+            self.keys = KeyStore()
+        if not self._first_start:
             self._recall(loaded.areas, loaded.sequence)
             skipped = 0 if self._state.orderly else self._memory.reserve_s
             self._state.seconds_index += 1 + skipped
@@ -344,7 +387,8 @@ class E320:
         memory.load()  # its save numbers go on from what it holds
         self._memory = memory
         record = self._state.to_bytes()
-        self._memory.save({"state": record, "history": record + self._history.to_bytes()}, force=True)
+        areas = {"state": record, "history": record + self._history.to_bytes(), "keys": self.keys.to_bytes()}
+        self._memory.save(areas, force=True)
 
     def _power_down(self) -> None:
         if self._on:

@@ -20,6 +20,7 @@ from ..metrology.accuracy import ErrorModel
 from ..signing import Curve
 from .button import OpticalButton
 from .history import History
+from .keys import KeyStore
 from .lmn_status import LmnStatus
 from .menu import Menu, Screen
 from .meter import E320
@@ -43,6 +44,7 @@ def snapshot(meter: E320) -> bytes:
         "plugged": meter._plugged,
         "state": _text(meter._state.to_bytes()),
         "history": _text(meter.history.to_bytes()),
+        "keys": _text(meter.keys.to_bytes()),
         "moment": asdict(meter._now),
         "button": asdict(meter._button),
         "menu": asdict(meter.menu),
@@ -74,6 +76,7 @@ def restore(file: bytes, memory: Memory | None = None) -> E320:
     )
     meter._state = State.from_bytes(b64decode(content["state"]))
     meter._history = History.from_bytes(b64decode(content["history"]))
+    meter.keys = KeyStore.from_bytes(b64decode(content["keys"]))
     meter._now = _built(Moment, content["moment"])
     meter._button = _built(OpticalButton, content["button"])
     meter._menu = _built(Menu, content["menu"], screen=Screen, kind=Screen)
