@@ -99,7 +99,7 @@ impl PyTemplate {
             PyValueError::new_err("a template is made of plain messages, without Kermit or short CRCs")
         })?;
         let kinds = known.iter().map(|field| field.kind).collect();
-        let template = Template::new(file, known, messages).ok_or_else(|| {
+        let template = Template::new(&file, known, messages).ok_or_else(|| {
             PyValueError::new_err("the template holds 1b 1b, which could become an escape word: choose other values")
         })?;
         Ok(PyTemplate { template, kinds })

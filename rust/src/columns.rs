@@ -12,6 +12,7 @@ use std::ops::Range;
 use crate::checksums::Checksums;
 use crate::decode::{self, Builder, Envelope, Report, Tolerated, WireInteger};
 use crate::frame::{self, Event, Frame, MIN_FRAME, START, Scanner};
+use crate::memory::{extend_with_zeros, reserve};
 use crate::plan::{ClassId, Plan};
 
 /// Distinct object names; hostile input must not make columns without end.
@@ -117,7 +118,7 @@ pub fn read(plan: &Plan, data: &[u8], options: &Options) -> Result<Columns, Stri
         }
     }
     columns.bytes_skipped = (data.len() - accepted) as u64;
-    columns.grow(columns.rows);
+    columns.truncate(columns.rows);
     Ok(columns)
 }
 
@@ -157,13 +158,27 @@ impl Columns {
 
     #[cold]
     fn grow(&mut self, rows: usize) {
-        self.offset.resize(rows, 0);
-        self.time.resize(rows, 0);
-        self.time_kind.resize(rows, 0);
-        self.status.resize(rows, 0);
-        self.status_valid.resize(rows, 0);
+        extend_with_zeros(&mut self.offset, rows);
+        extend_with_zeros(&mut self.time, rows);
+        extend_with_zeros(&mut self.time_kind, rows);
+        extend_with_zeros(&mut self.status, rows);
+        extend_with_zeros(&mut self.status_valid, rows);
+        reserve(&mut self.server_ends, rows + 1);
         for column in &mut self.columns {
-            column.resize(rows);
+            column.grow(rows);
+        }
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.offset.truncate(rows);
+        self.time.truncate(rows);
+        self.time_kind.truncate(rows);
+        self.status.truncate(rows);
+        self.status_valid.truncate(rows);
+        for column in &mut self.columns {
+            column.value.truncate(rows);
+            column.scaler.truncate(rows);
+            column.valid.truncate(rows);
         }
     }
 
@@ -175,7 +190,7 @@ impl Columns {
             None if self.columns.len() < MAX_COLUMNS => {
                 let mut column =
                     Column { code, unit: entry.unit, value: Vec::new(), scaler: Vec::new(), valid: Vec::new() };
-                column.resize(self.offset.len());
+                column.grow(self.offset.len());
                 self.by_code.insert(code, self.columns.len());
                 self.columns.push(column);
                 Some(self.columns.len() - 1)
@@ -186,10 +201,10 @@ impl Columns {
 }
 
 impl Column {
-    fn resize(&mut self, rows: usize) {
-        self.value.resize(rows, 0);
-        self.scaler.resize(rows, 0);
-        self.valid.resize(rows, 0);
+    fn grow(&mut self, rows: usize) {
+        extend_with_zeros(&mut self.value, rows);
+        extend_with_zeros(&mut self.scaler, rows);
+        extend_with_zeros(&mut self.valid, rows);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod crc;
 pub mod decode;
 pub mod frame;
 
+pub mod memory;
 pub mod path;
 pub mod plan;
 pub mod template;

@@ -1,8 +1,8 @@
 //! Many telegrams of one form: the bytes of one, with values patched in and all checksums made new.
 
 use crate::checksums::Checksums;
-use crate::crc;
-use crate::frame;
+use crate::frame::{self, START};
+use crate::memory;
 use crate::tl;
 
 /// A value that varies from telegram to telegram.
@@ -38,10 +38,9 @@ pub enum Refused {
 }
 
 pub struct Template {
-    file: Vec<u8>,
+    file_length: usize,
     frame: Vec<u8>,
     fields: Vec<Field>,
-    messages: Vec<(usize, usize)>,
     checksums: Checksums,
 }
 
@@ -55,13 +54,14 @@ pub struct Telegrams {
 impl Template {
     /// `messages` are the start of each message in `file` and of its CRC field. None where a
     /// frame of this form needs escapes already.
-    pub fn new(file: Vec<u8>, fields: Vec<Field>, messages: Vec<(usize, usize)>) -> Option<Template> {
-        let frame = frame::wrap(&file);
-        let plain = frame.len() < file.len() + 20 && !has_pair(&frame[frame::START.len()..frame.len() - 7]);
-        let shift = frame::START.len();
-        let spans = messages.iter().map(|&(start, crc)| (shift + start, shift + crc));
+    pub fn new(file: &[u8], fields: Vec<Field>, messages: Vec<(usize, usize)>) -> Option<Template> {
+        let frame = frame::wrap(file);
+        if has_pair(&frame[START.len()..frame.len() - 7]) {
+            return None;
+        }
+        let spans = messages.iter().map(|&(start, crc)| (START.len() + start, START.len() + crc));
         let checksums = Checksums::of(&frame, spans);
-        plain.then_some(Template { file, frame, fields, messages, checksums })
+        Some(Template { file_length: file.len(), frame, fields, checksums })
     }
 
     /// `rows` telegrams with `values[field][row]`.
@@ -87,46 +87,48 @@ impl Template {
             }
         }
         let length = self.frame.len();
-        let mut telegrams = Telegrams { octets: Vec::with_capacity(rows * length), ends: Vec::with_capacity(rows + 1) };
+        let mut telegrams = Telegrams::default();
+        memory::reserve(&mut telegrams.octets, rows * length);
+        memory::reserve(&mut telegrams.ends, rows + 1);
         telegrams.ends.push(0);
         for row in 0..rows {
             let start = telegrams.octets.len();
             telegrams.octets.extend_from_slice(&self.frame);
             let telegram = &mut telegrams.octets[start..];
-            self.patch(&mut telegram[frame::START.len()..], row, values);
+            for (field, values) in self.fields.iter().zip(values) {
+                field.patch(telegram, row, values);
+            }
             self.checksums.write(telegram);
-            if has_pair(&telegram[frame::START.len()..length - 7]) {
-                self.rewrite(&mut telegrams.octets, start, row, values);
+            if has_pair(&telegram[START.len()..length - 7]) {
+                // The values might spell an escape word, whose doubling moves the fill bytes.
+                let file = telegram[START.len()..][..self.file_length].to_vec();
+                telegrams.octets.truncate(start);
+                telegrams.octets.extend(frame::wrap(&file));
             }
             telegrams.ends.push(telegrams.octets.len() as i64);
         }
         Ok(telegrams)
     }
+}
 
+impl Field {
     #[inline]
-    fn patch(&self, file: &mut [u8], row: usize, values: &[Values<'_>]) {
-        for (field, values) in self.fields.iter().zip(values) {
-            let place = &mut file[field.at..field.at + field.width];
-            match values {
-                Values::Integers(integers) => {
-                    place.copy_from_slice(&integers[row].to_be_bytes()[8 - field.width..]);
-                }
-                Values::Octets(octets) => place.copy_from_slice(&octets[row * field.width..][..field.width]),
+    fn patch(&self, telegram: &mut [u8], row: usize, values: &Values<'_>) {
+        let end = START.len() + self.at + self.width;
+        match values {
+            Values::Integers(integers) => {
+                // Eight bytes in one step; those before the value stay, and the start word is
+                // always before them.
+                let place = &mut telegram[end - 8..end];
+                let before = u64::from_be_bytes(place.try_into().expect("eight bytes"));
+                let kept = u64::MAX.checked_shl(8 * self.width as u32).unwrap_or(0);
+                let patched = before & kept | integers[row] as u64 & !kept;
+                place.copy_from_slice(&patched.to_be_bytes());
+            }
+            Values::Octets(octets) => {
+                telegram[end - self.width..end].copy_from_slice(&octets[row * self.width..][..self.width]);
             }
         }
-    }
-
-    /// The long way, for values that might spell an escape word: its doubling moves the fill bytes.
-    #[cold]
-    fn rewrite(&self, octets: &mut Vec<u8>, start: usize, row: usize, values: &[Values<'_>]) {
-        let mut file = self.file.clone();
-        self.patch(&mut file, row, values);
-        for &(start, crc) in &self.messages {
-            let checksum = crc::x25(&file[start..crc]);
-            file[crc + 1..crc + 3].copy_from_slice(&checksum.to_le_bytes());
-        }
-        octets.truncate(start);
-        octets.extend(frame::wrap(&file));
     }
 }
 
@@ -160,6 +162,7 @@ pub fn spans(file: &[u8]) -> Option<Vec<(usize, usize)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crc;
     use crate::frame::{Event, Scanner};
 
     /// Close.Res with its transaction ID to be filled in.
@@ -170,7 +173,7 @@ mod tests {
         file.extend(crc);
         file.push(0);
         let field = Field { at: 2, width: 4, kind: FieldKind::Unsigned };
-        Template::new(file.clone(), vec![field], spans(&file).unwrap()).unwrap()
+        Template::new(&file, vec![field], spans(&file).unwrap()).unwrap()
     }
 
     #[test]
