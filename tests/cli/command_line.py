@@ -14,6 +14,8 @@ from messwerk import sml
 from messwerk.link.tcp import Broadcast
 from messwerk.obis import ObisCode
 
+Call = Callable[..., tuple[int, str, str]]
+"""Type of the fixture `call`: arguments to exit status, stdout, stderr."""
 MESSWERK = [sys.executable, "-c", "from messwerk.cli import main; main()"]
 SERVER = bytes.fromhex("0a014c475a0003403b49")
 

@@ -18,6 +18,10 @@ from .console import complain
 
 COMMANDS: Final = {
     "read": "messwerk.cli.read",
+    "dump": "messwerk.cli.dump",
+    "convert": "messwerk.cli.convert",
+    "up": "messwerk.cli.up",
+    "bench": "messwerk.cli.bench",
 }
 """Name of each subcommand and the module whose `app` it is."""
 
