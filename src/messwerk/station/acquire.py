@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,6 +39,8 @@ PROFILE_CHUNK_S: Final = 2 * 86400
 """Span asked for at once: 192 quarter hours are 45 kB."""
 PUSH_FRAME_MAX: Final = 1 << 20
 """Largest push file taken. [bytes]"""
+TELEGRAMS_PENDING_MAX: Final = 256
+"""Telegrams of one INFO source that may wait for their commit."""
 PUSHES_PENDING_MAX: Final = 16
 """Files of one connection that may wait for their commit."""
 
@@ -308,19 +311,26 @@ def acknowledgement(opening: sml.PublicOpenResponse) -> bytes:
 # --- INFO ----------------------------------------------------------------------------------
 
 
-async def listen(source: Source, journal: Journal, clock: Clock, arrived: Callable[[], None]) -> None:
+async def listen(
+    source: Source, journal: Journal, clock: Clock, heard: Callable[[], None], arrived: Callable[[], None]
+) -> None:
     """Journal every telegram of an INFO interface until the source ends.
 
-    Raises PeerLost or SourceError when it is lost, and what the journal raises.
+    `heard` is told of each telegram as its time is taken, `arrived` when it is durable; a bounded
+    number waits for the disk in between, so that telegrams share commits.
+    Raises PeerLost or SourceError when the source is lost, and what the journal raises.
     """
     decoder = sml.FrameDecoder()
+    commits: deque[asyncio.Future[int]] = deque()
     async for piece in chunks(source):
         received_utc = clock.utc()
-        waiting: list[Awaitable[int]] = [
-            journal.append(Batch(kind=Kind.INFO, source=str(source), raw=event.raw, received_utc=received_utc))
-            for event in decoder.receive(piece)
-            if isinstance(event, sml.Frame)
-        ]
-        if waiting:
-            await asyncio.gather(*waiting)
-            arrived()
+        for event in decoder.receive(piece):
+            if isinstance(event, sml.Frame):
+                batch = Batch(kind=Kind.INFO, source=str(source), raw=event.raw, received_utc=received_utc)
+                commit = asyncio.ensure_future(journal.append(batch))
+                commit.add_done_callback(lambda _: arrived())
+                commits.append(commit)
+                heard()
+        while commits and (commits[0].done() or len(commits) > TELEGRAMS_PENDING_MAX):
+            await commits.popleft()
+    await asyncio.gather(*commits)

@@ -105,6 +105,10 @@ class Station:
         self._started = False
         self.failures = 0
         """Background work that failed and was started again."""
+        self.telegrams_heard = 0
+        """Telegrams taken from INFO sources since the start, durable a moment later."""
+        self.telegram_heard = asyncio.Event()
+        """Set with each of them; whoever waits for the next one clears it."""
         self.duplicates = 0
         """Tuples and readings that came again, since the start."""
 
@@ -345,8 +349,12 @@ class Station:
 
     def _listen_to(self, source: Source) -> None:
         self._keep_running(
-            f"listening to {source}", lambda: listen(source, self.journal, self.clock, self._arrived.set)
+            f"listening to {source}", lambda: listen(source, self.journal, self.clock, self._heard, self._arrived.set)
         )
+
+    def _heard(self) -> None:
+        self.telegrams_heard += 1
+        self.telegram_heard.set()
 
     # --- bills -----------------------------------------------------------------------------
 
