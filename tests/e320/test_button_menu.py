@@ -402,6 +402,20 @@ def test_infrared_head_presses_by_transmitting() -> None:
     assert meter.display_state().all_upper
 
 
+def test_bytes_sent_at_once_press_long() -> None:
+    """Six seconds of zero bytes, written in one go into a buffered line, are one long press at their own pace."""
+    meter = make(pin_protection=False)
+    for _ in range(3):
+        meter.press(SHORT)
+    for chunk in (4096, 1664):
+        meter.light_by_bytes(bytes(chunk))
+    for second in range(1, 8):
+        idle(meter, 1)
+        assert lower(meter)[1] == ("CLr" if second >= 5 else "0.0")
+    for _ in range(10_000):
+        meter.light_by_bytes(bytes(100))  # a flood is bounded
+
+
 def test_light_during_start_up_is_ignored() -> None:
     """The menu opens only after the start-up sequence."""
     meter = make()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from math import ceil
 from typing import Final
@@ -35,6 +36,8 @@ PHASE_OFF_V: Final = 0.6 * NOMINAL_VOLTAGE_V
 """... and go off again."""
 SUPPLY_V: Final = 0.5 * NOMINAL_VOLTAGE_V
 """One phase at this voltage keeps the electronics running."""
+LIGHT_PLAN: Final = 256
+"""Changes of light that may lie ahead; even a flood of bytes into the optical interface ends here."""
 START_MARGIN: Final = 0.95
 """Share of the nominal start-up power from which it counts: a specimen that reads low must start too."""
 BLOCK_S: Final = DAY_S
@@ -247,19 +250,21 @@ class E320:
     # --- commands --------------------------------------------------------------------------
 
     def light(self, lux: float, after_s: float = 0.0) -> None:
-        """The light on the optical interface becomes `lux`, `after_s` seconds after the last whole second."""
-        at_s = self._now.uptime_s + after_s
-        if self._on and at_s >= START_UP_S:
-            self._pass_time(at_s)
-            self._press(self._button.light(lux, at_s))
-            if self._button.lit:
-                self._menu.touch(at_s)
+        """The light on the optical interface becomes `lux`, `after_s` seconds after the last whole second.
+
+        It may lie ahead: the change takes effect when the meter's time gets there. Light during
+        the start-up sequence is ignored, and so is more than LIGHT_PLAN changes ahead.
+        """
+        if self._on and len(self._light_plan) < LIGHT_PLAN:
+            latest_s = self._light_plan[-1][0] if self._light_plan else 0.0
+            self._light_plan.append((max(self._now.uptime_s + after_s, latest_s), lux))
 
     def light_by_bytes(self, octets: bytes, after_s: float = 0.0, baud: int = 9600) -> None:
-        """An infrared head transmits these bytes onto the optical interface."""
+        """An infrared head transmits these bytes onto the optical interface, behind what it still sends."""
         if lit_s := lit_by_bytes(octets, baud):
             self.light(THRESHOLD_LX, after_s)
-            self.light(0.0, after_s + lit_s)
+            begin_s = self._light_plan[-1][0] - self._now.uptime_s if self._light_plan else after_s
+            self.light(0.0, begin_s + lit_s)
 
     def press(self, press: Press, after_s: float = 0.0) -> None:
         """A press of the optical button that takes effect at once."""
@@ -347,6 +352,7 @@ class E320:
         self._now = Moment()
         self._history_changed = False
         self._button = OpticalButton()
+        self._light_plan: deque[tuple[float, float]] = deque()
         self._menu = Menu()
         self.lmn = LmnStatus()
         """State of the wired interface, told by whoever speaks on it."""
@@ -427,17 +433,32 @@ class E320:
             self._live(powers[start:end])
 
     def _live(self, powers: PhasePowers) -> None:
-        """Seconds with supply, cut where a held button acts so that its action falls into its second."""
-        while (deadline_s := self._button.next_deadline_s) is not None:
-            cut = max(1, ceil(deadline_s) - self._now.uptime_s)
+        """Seconds with supply, cut where the button acts so that its action falls into its second."""
+        while edges_s := [at_s for at_s in (self._button.next_deadline_s, *self._light_edges()) if at_s is not None]:
+            cut = max(1, ceil(min(edges_s)) - self._now.uptime_s)
             if cut >= len(powers):
                 break
             self._measure(powers[:cut])
             powers = powers[cut:]
         self._measure(powers)
 
+    @property
+    def _next_touch_s(self) -> float | None:
+        """When light changes or a held button acts next."""
+        deadline_s = self._button.next_deadline_s
+        if not self._light_plan:
+            return deadline_s
+        light_s = self._light_plan[0][0]
+        return light_s if deadline_s is None else min(light_s, deadline_s)
+
     def _pass_time(self, until_s: float) -> None:
-        """Let the button and the menu know how late it is."""
+        """Let light fall as planned, and the button and the menu know how late it is."""
+        while self._light_plan and self._light_plan[0][0] <= until_s:
+            at_s, lux = self._light_plan.popleft()
+            if at_s >= START_UP_S:
+                self._press(self._button.light(lux, at_s))
+                if self._button.lit:
+                    self._menu.touch(at_s)
         self._press(self._button.pass_time(until_s))
         deadline_s = self._menu.next_deadline_s
         if deadline_s is not None and deadline_s <= until_s:

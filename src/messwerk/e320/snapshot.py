@@ -47,6 +47,7 @@ def snapshot(meter: E320) -> bytes:
         "keys": _text(meter.keys.to_bytes()),
         "moment": asdict(meter._now),
         "button": asdict(meter._button),
+        "light": list(meter._light_plan),
         "menu": asdict(meter.menu),
         "lmn": asdict(meter.lmn),
     }
@@ -79,6 +80,7 @@ def restore(file: bytes, memory: Memory | None = None) -> E320:
     meter.keys = KeyStore.from_bytes(b64decode(content["keys"]))
     meter._now = _built(Moment, content["moment"])
     meter._button = _built(OpticalButton, content["button"])
+    meter._light_plan.extend((at_s, lux) for at_s, lux in content["light"])
     meter._menu = _built(Menu, content["menu"], screen=Screen, kind=Screen)
     meter.lmn = _built(LmnStatus, content["lmn"])
     meter._on, meter._plugged = content["on"], content["plugged"]
