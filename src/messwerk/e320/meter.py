@@ -434,8 +434,8 @@ class E320:
 
     def _live(self, powers: PhasePowers) -> None:
         """Seconds with supply, cut where the button acts so that its action falls into its second."""
-        while edges_s := [at_s for at_s in (self._button.next_deadline_s, *self._light_edges()) if at_s is not None]:
-            cut = max(1, ceil(min(edges_s)) - self._now.uptime_s)
+        while (edge_s := self._next_touch_s) is not None:
+            cut = max(1, ceil(edge_s) - self._now.uptime_s)
             if cut >= len(powers):
                 break
             self._measure(powers[:cut])
