@@ -17,10 +17,11 @@ from ..identity import ServerId
 from ..metrology import FoldState, Mode, PhasePowers, Registers, fold, wh_tenths
 from ..metrology.registers import MWS_PER_WH_TENTH
 from ..seconds_index import SECONDS_INDEX_MAX, SecondsIndex
-from ..signing import PrivateKey
+from ..signing import PrivateKey, PublicKey
 from ..sml.session import SmlServer
 from ..tuples import (
     STATUS_EPOCH_CHANGED,
+    STATUS_FIRMWARE_CHANGED,
     STATUS_NEUTRAL_MISSING,
     STATUS_PARAMETER_CHANGED,
     STATUS_POWER_RESTORED,
@@ -34,6 +35,7 @@ from . import object_names as names
 from .bus import Group, Segment
 from .bus_application import announcement
 from .bus_service import BusService, base_module_identification, tuple_file
+from .firmware import Firmware
 from .profile import SCALER, LoadProfile
 from .state import StateFile
 from .status import measured_status
@@ -121,6 +123,7 @@ class BaseModule:
         ct_ratio: int = 1,
         vt_ratio: int = 1,
         manufacturer: bytes = b"LGZ",
+        download_key: PublicKey | None = None,
     ) -> None:
         self.server_id, self.key, self.bus = server_id, key, bus
         self.variant, self.manufacturer = variant, manufacturer
@@ -160,6 +163,8 @@ class BaseModule:
             on_failure.callback(self._state.close)
             self.profile = LoadProfile(folder / "profile", server_id, signature_size=2 * key.curve.size)
             on_failure.callback(self.profile.close)
+            self.firmware = Firmware(folder, variant.device_class, download_key=download_key, consent_needed=True)
+            on_failure.callback(self.firmware.close)
             self._resume(outage_s)
             self.server = SmlServer(BusService(self))
             bus.attach(self)
@@ -215,6 +220,8 @@ class BaseModule:
         self.seconds_index = SecondsIndex(first + n - 1)
         self.last_powers = powers[n - 1 :]
         self._fold = energies.after
+        if self.firmware.poll(self.seconds_index):
+            self.latch(STATUS_FIRMWARE_CHANGED)
 
     def _seconds_to_keep(self, first: int, n: int) -> list[int]:
         """Seconds of a block whose readings matter: period boundaries, special moments, the last."""
@@ -347,6 +354,7 @@ class BaseModule:
         self.bus.detach(self)
         self._state.close()
         self.profile.close()
+        self.firmware.close()
 
     # --- memory ----------------------------------------------------------------------------
 

@@ -37,10 +37,11 @@ def identification(
     server_id: ServerId,
     device_class: bytes,
     manufacturer: bytes,
-    firmware_version: Callable[[], tuple[bytes, bytes]],
+    firmware_name: bytes,
+    firmware_version: Callable[[], int],
     *more: Parameter,
 ) -> Parameter:
-    """Class, maker, server ID and firmware of a module; `firmware_version` gives name and version."""
+    """Class, maker, server ID and firmware of a module."""
     return Parameter(
         names.IDENTIFICATION,
         children=(
@@ -54,8 +55,8 @@ def identification(
                     Parameter(
                         names.FIRMWARE_ENTRY,
                         children=(
-                            Parameter(names.FIRMWARE_NAME, lambda: octets(firmware_version()[0])),
-                            Parameter(names.FIRMWARE_VERSION, lambda: octets(firmware_version()[1])),
+                            Parameter(names.FIRMWARE_NAME, lambda: octets(firmware_name)),
+                            Parameter(names.FIRMWARE_VERSION, lambda: octets(b"%d" % firmware_version())),
                             Parameter(names.FIRMWARE_ACTIVE, lambda: flag(True)),
                         ),
                     ),

@@ -12,6 +12,7 @@ from ..sml.session import Refusal, Request
 from ..tuples import STATUS_PARAMETER_CHANGED, SignedTuple
 from . import object_names as names
 from .bus_application import BusApplication, identification, unsolicited
+from .firmware_tree import firmware_parameters, legal_log_responses
 from .monitoring import monitoring_list, monitoring_parameters
 from .parameters import Change, Parameter, flag, octets, to_flag, to_int, u8, u16, u32
 from .profile_messages import LIST_ROWS_MAX, list_responses, pack_response, select_rows
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 SIGNATURE_PROFILES: Final = {Curve.P192: 1, Curve.P256: 2, Curve.BP256: 3}
 """Number of a curve in the module's settings and identification. [design]"""
-FIRMWARE: Final = (b"E750 BM", b"1.0")
 RATIO_MAX: Final = 20_000
 """Largest transformer ratio that can be set. [design]"""
 TUPLE_PATH: Final = (names.SPECIAL_TUPLES, names.CURRENT_TUPLE)
@@ -42,7 +42,12 @@ def base_module_identification(module: BaseModule) -> Parameter:
         children=(Parameter(names.SIGNATURE_PROFILE, lambda: u8(SIGNATURE_PROFILES[key.curve])),),
     )
     return identification(
-        module.server_id, module.variant.device_class, module.manufacturer, lambda: FIRMWARE, public_key
+        module.server_id,
+        module.variant.device_class,
+        module.manufacturer,
+        b"E750 BM",
+        lambda: module.firmware.version,
+        public_key,
     )
 
 
@@ -51,7 +56,7 @@ class BusService(BusApplication):
 
     def __init__(self, module: BaseModule) -> None:
         self.module = module
-        roots = (
+        roots: tuple[Parameter, ...] = (
             base_module_identification(module),
             self._special_tuples(),
             Parameter(names.SECONDS_INDEX, self._index),
@@ -68,6 +73,7 @@ class BusService(BusApplication):
                 ),
             ),
         )
+        roots += firmware_parameters(module.firmware)
         super().__init__(module.server_id, lambda: roots)
 
     @property
@@ -83,6 +89,8 @@ class BusService(BusApplication):
                 pack = pack_response(rows, request, self.server_id, module.seconds_index, module.period_s)
                 module.read_up_to = max(module.read_up_to, rows[-1].index)
                 return [pack]
+            case sml.GetProfileListRequest(parameter_tree_path=(names.LEGAL_LOG,)):
+                return legal_log_responses(module.firmware, request, self.server_id, self.ref_time)
             case sml.GetProfileListRequest():
                 rows = select_rows(module.profile, request, limit=LIST_ROWS_MAX)
                 answers = list_responses(rows, request, self.server_id, module.seconds_index, module.period_s)

@@ -20,12 +20,14 @@ from typing import Final
 from .. import sml
 from ..errors import DecodeError, SmlError
 from ..identity import ServerId
+from ..signing import PublicKey
 from ..sml import Attention, Body
 from ..sml.session import Pending, Request, SmlClient, attention
 from ..tuples import STATUS_SOI, SignedTuple
 from . import object_names as names
 from .bus import Group, Segment
 from .devices import Device, DeviceList
+from .firmware import Firmware
 from .lan import LanSettings
 from .log_book import Event, LogBook
 from .push import LIVE_TUPLES_MAX, PushQueue
@@ -75,6 +77,7 @@ class CommunicationModule:
         credentials: Mapping[str, str],
         manufacturer: bytes = b"LGZ",
         activate_new: bool = True,
+        download_key: PublicKey | None = None,
     ) -> None:
         self.server_id, self.bus, self.manufacturer = server_id, bus, manufacturer
         self.device_class = DEVICE_CLASS_LAN
@@ -108,6 +111,11 @@ class CommunicationModule:
             self._resume()
             self.log = LogBook(folder)
             on_failure.callback(self.log.close)
+            self.firmware = Firmware(
+                folder, self.device_class, download_key=download_key,
+                report=lambda event, details: self.report(event, details=details),
+            )  # fmt: skip
+            on_failure.callback(self.firmware.close)
             self.report(Event.POWER_RETURNED)
             bus.attach(self)
             on_failure.pop_all()
@@ -131,6 +139,8 @@ class CommunicationModule:
         for server_id, waiting in self._exchanges.items():
             if waiting and now >= waiting[0].deadline:
                 self._finish(server_id, None)
+        if self.firmware.poll(int(now)):
+            self.reboot_due = True
         if self.reboot_due:
             self._reboot()
         self.devices.look_for_vanished(now)
@@ -374,6 +384,7 @@ class CommunicationModule:
         self.save(durable=True)
         self._state.close()
         self.log.close()
+        self.firmware.close()
 
 
 def _disturbed(bodies: Sequence[Body]) -> bool:

@@ -258,7 +258,7 @@ class NetworkNode:
                 port.segment.send(frame, self.server_id, Group.TUPLES, port)
 
     def _identification(self) -> Parameter:
-        return identification(self.server_id, DEVICE_CLASS, b"LGZ", lambda: (b"E75M PM", b"1.0"))
+        return identification(self.server_id, DEVICE_CLASS, b"LGZ", b"E75M PM", lambda: 1)
 
     def _parameters(self) -> tuple[Parameter, ...]:
         ports = tuple(

@@ -170,6 +170,18 @@ def push_operation(number: int) -> ObisCode:
     return ObisCode(PUSH_OPERATIONS[:5] + bytes((number,)))
 
 
+# Firmware download
+DOWNLOAD: Final = _code("8181c78101ff")
+DOWNLOAD_START: Final = _code("818100020001")
+DOWNLOAD_BLOCKS: Final = _code("818100020003")
+DOWNLOAD_LAST_GOOD: Final = _code("818100020004")
+DOWNLOAD_BLOCK_NUMBER: Final = _code("8181000202ff")
+DOWNLOAD_BLOCK_DATA: Final = _code("8181000203ff")
+DOWNLOAD_KEY: Final = _code("8181c78482ff")
+DOWNLOAD_FAILURES: Final = _code("8181c78481ff")
+ACTIVATE_FIRMWARE: Final = _code("8181c783820e")
+LEGAL_LOG: Final = _code("8181c78107ff")
+
 # Log book
 LOG_BOOK: Final = _code("8181c789e1ff")
 EVENT: Final = _code("8181c789e2ff")

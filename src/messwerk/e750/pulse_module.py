@@ -238,7 +238,7 @@ class PulseModule:
     # --- parameters ------------------------------------------------------------------------
 
     def _identification(self) -> Parameter:
-        return identification(self.server_id, DEVICE_CLASS, b"LGZ", lambda: (b"E75M IM", b"1.0"))
+        return identification(self.server_id, DEVICE_CLASS, b"LGZ", b"E75M IM", lambda: 1)
 
     def _parameters(self) -> tuple[Parameter, ...]:
         children = (

@@ -13,6 +13,7 @@ from ..sml.session import RESPONSE_MESSAGES_MAX, Refusal
 from ..units import COUNT, SECOND
 from . import object_names as names
 from .bus_application import identification
+from .firmware_tree import firmware_parameters, legal_log_responses
 from .log_book import LogEntry
 from .parameters import Change, Parameter, flag, octets, to_flag, to_int, to_octets, u16, u32
 from .push import PushQueue, Source
@@ -37,7 +38,13 @@ _SOURCES: Final = {
 def module_parameters(module: CommunicationModule) -> Sequence[Parameter]:
     """Every parameter tree of the communication module itself."""
     return (
-        identification(module.server_id, module.device_class, module.manufacturer, lambda: (b"E750 CM", b"1.0")),
+        identification(
+            module.server_id,
+            module.device_class,
+            module.manufacturer,
+            b"E750 CM",
+            lambda: module.firmware.version,
+        ),
         Parameter(names.STATUS_WORD, lambda: sml.ValueParameter(sml.Unsigned64(status_word(module)))),
         _device_time(module),
         _synchronisation(module),
@@ -48,6 +55,7 @@ def module_parameters(module: CommunicationModule) -> Sequence[Parameter]:
         ),
         module.users.parameters(),
         Parameter(names.REBOOT, None, lambda value: _reboot(module, value)),
+        *firmware_parameters(module.firmware),
         *module.devices.parameters(),
     )
 
@@ -174,6 +182,9 @@ def log_responses(
     module: CommunicationModule, request: sml.GetProfileListRequest
 ) -> Sequence[sml.GetProfileListResponse]:
     """Log entries between two moments, one message each. Raises Refusal."""
+    if tuple(request.parameter_tree_path) == (names.LEGAL_LOG,):
+        time = sml.Timestamp(int(module.now or 0))
+        return legal_log_responses(module.firmware, request, module.server_id, time)
     if tuple(request.parameter_tree_path) != (names.LOG_BOOK,):
         raise Refusal(Attention.NOT_EXECUTED, "no such profile")
     begin, end = _moment(request.begin_time), _moment(request.end_time)

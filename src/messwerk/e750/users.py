@@ -39,6 +39,9 @@ _WRITE: Final = {
     names.PUSH_OPERATIONS: Role.ADMINISTRATOR,
     names.LAN_SETTINGS: Role.ADMINISTRATOR,
     names.REBOOT: Role.ADMINISTRATOR,
+    names.DOWNLOAD: Role.ADMINISTRATOR,
+    names.DOWNLOAD_KEY: Role.ADMINISTRATOR,
+    names.ACTIVATE_FIRMWARE: Role.ADMINISTRATOR,
 }
 """Role needed to write below a root of the communication module; OPERATOR for all others. [design]"""
 
