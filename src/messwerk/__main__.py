@@ -1,0 +1,5 @@
+"""`python -m messwerk` is the command `messwerk`."""
+
+from .cli import main
+
+main()
