@@ -24,6 +24,8 @@ TOLERANCE_S: Final = 9.0
 (PTB-A 50.8)."""
 NEAREST_S: Final = 1.0
 """A reading that is no start of interval serves as edge only so close to the boundary."""
+VAGUE_S: Final = QUARTER_S / 2
+"""With a larger uncertainty it is not even known which quarter hour a reading belongs to."""
 REGISTERS: Final = ("import", "export", "r1", "r2", "r3", "r4")
 """Order of the columns of `Readings.values`."""
 
@@ -91,6 +93,8 @@ class Edges:
     utc: NDArray[np.float64]
     """When it was really taken. [UTC s]"""
     uncertainty_s: NDArray[np.float64]
+    vague: NDArray[np.bool_]
+    """A start of interval whose time is not known well enough yet: shown, never billed."""
     readings: Readings
 
     def __len__(self) -> int:
@@ -109,17 +113,19 @@ def edges(readings: Readings, model: TimeModel) -> Edges:
     index: the choice depends on what is there, never on the order it came in.
     """
     utc, uncertainty = model.utc_of(readings.index)
-    known = np.flatnonzero(np.isfinite(utc))
+    known = np.flatnonzero(uncertainty <= VAGUE_S)
     quarter = np.rint(utc[known] / QUARTER_S).astype(np.int64) * QUARTER_S
-    stray = np.abs(utc[known] - quarter)
+    stray, doubt = np.abs(utc[known] - quarter), uncertainty[known]
     own = readings.start_of_interval[known]
-    near = np.where(own, stray + uncertainty[known] <= TOLERANCE_S, stray <= NEAREST_S + uncertainty[known])
-    near &= uncertainty[known] <= TOLERANCE_S
-    known, quarter, stray, own = known[near], quarter[near], stray[near], own[near]
-    order = np.lexsort((readings.index[known], stray, ~own, quarter))
+    sure = np.where(own, stray + doubt <= TOLERANCE_S, (stray <= NEAREST_S + doubt) & (doubt <= TOLERANCE_S))
+    vague = own & ~sure & (doubt > TOLERANCE_S - NEAREST_S)
+    usable = sure | vague
+    known, quarter, stray, own, vague = known[usable], quarter[usable], stray[usable], own[usable], vague[usable]
+    order = np.lexsort((readings.index[known], stray, ~own, vague, quarter))
     _, first = np.unique(quarter[order], return_index=True)
-    chosen = known[order[first]]
-    return Edges(quarter[order[first]], utc[chosen], uncertainty[chosen], readings.take(chosen))
+    best = order[first]
+    chosen = known[best]
+    return Edges(quarter[best], utc[chosen], uncertainty[chosen], vague[best], readings.take(chosen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +185,11 @@ def intervals(found: Edges, start_utc: int, end_utc: int) -> Intervals:
         | rows.disputed[first]
         | rows.disputed[last]
         | (rows.index[last] <= rows.index[first])
-        | (np.abs(length_s - QUARTER_S) > TOLERANCE_S)
+        | ((np.abs(length_s - QUARTER_S) > TOLERANCE_S) & ~found.vague[first] & ~found.vague[last])
     )
     signed = rows.signed[first] & rows.signed[last]
     state = np.where(signed, CODE_OF[ValueState.VERIFIED], CODE_OF[ValueState.UNSIGNED])
+    state = np.where(found.vague[first] | found.vague[last], CODE_OF[ValueState.PRELIMINARY], state)
     state = np.where(refused, CODE_OF[ValueState.REFUSED], state)
     state = np.where(both, state, CODE_OF[ValueState.MISSING]).astype(np.uint8)
     worst = np.maximum(found.uncertainty_s[first], found.uncertainty_s[last])

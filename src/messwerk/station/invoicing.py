@@ -128,7 +128,9 @@ class Invoicing:
     def _evidence(self, meter_id: int, start: int, end: int) -> list[BilledReading]:
         """The signed readings on the span's quarter hours, read from the archive and verified now."""
         found = self._live.state(meter_id).derived().edges
-        inside = np.flatnonzero((found.quarter >= start) & (found.quarter <= end) & found.readings.signed)
+        inside = np.flatnonzero(
+            (found.quarter >= start) & (found.quarter <= end) & found.readings.signed & ~found.vague
+        )
         indices = found.readings.index[inside].tolist()
         if not indices:
             return []

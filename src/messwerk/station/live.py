@@ -71,12 +71,13 @@ class Derived:
 
     @property
     def error_s_max(self) -> float | None:
-        """Largest uncertainty of any edge. [s]"""
-        return float(self.edges.uncertainty_s.max()) if len(self.edges) else None
+        """Largest uncertainty of any edge a bill may stand on. [s]"""
+        sure = self.edges.uncertainty_s[~self.edges.vague]
+        return float(sure.max()) if len(sure) else None
 
     def present(self) -> int:
-        """Quarter hours that have a value."""
-        return len(self.intervals) - self.intervals.count(ValueState.MISSING)
+        """Quarter hours that have a value, preliminary ones included."""
+        return len(self.intervals) - self.intervals.count(ValueState.MISSING, ValueState.REFUSED)
 
     def missing(self, until_utc: float) -> int:
         """Quarter hours without value, up to the last one that ended before `until_utc`."""
