@@ -125,7 +125,7 @@ class SampleStation:
         if self._empty:
             return ()
         workshop = MeterRow(
-            server_id=WORKSHOP, kind="E750 base module", source="push 127.0.0.1:7260", signed=True,
+            server_id=WORKSHOP, kind="E750 base module, direct", source="push 127.0.0.1:7260", signed=True,
             key_fingerprint=KEY.public.fingerprint, key_confirmation="taken over from the module",
             last_index=INDEX + self._passed, last_seen_utc=NOW - 1.0 + self._passed, age_s=1.2, age=Age.FRESH,
             power_w=2_480.0, import_kwh=Decimal("41233.4567"), export_kwh=Decimal("120.0003"), intervals=3_358, gaps=2,
@@ -134,7 +134,7 @@ class SampleStation:
                           signatures_invalid=2, tuples_quarantined=1),
         )  # fmt: skip
         house = MeterRow(
-            server_id=HOUSE, kind="E320", source="optical head tcp://127.0.0.1:7258", signed=False,
+            server_id=HOUSE, kind="base meter", source="optical head tcp://127.0.0.1:7258", signed=False,
             key_fingerprint=None, key_confirmation=None, last_index=3_024_117, last_seen_utc=NOW - 3.0, age_s=3.4,
             age=Age.LATE, power_w=-1_310.0, import_kwh=Decimal("1234.5678"), export_kwh=Decimal("876.1234"),
             intervals=3_359, gaps=1, sync_error_s=0.3, counts=Counts(unsigned_readings=38_833),
@@ -165,7 +165,7 @@ class SampleStation:
         return MeterView(
             row=row, manufacturer="LGZ", device_class="81 81 C7 82 41 FF" if row.signed else None, firmware="01.02",
             public_key=KEY.public.point.hex(" ", 4).upper() if row.key_fingerprint else None,
-            status=("load above start-up", "voltage L1 present", "voltage L2 present", "voltage L3 present"),
+            status=("load above start-up", "voltage L1", "voltage L2", "voltage L3"),
             registers=tuple(registers), first_utc=MONTH[0] - 5 * 86_400, last_utc=NOW // 900 * 900, gaps=self._gaps(),
         )  # fmt: skip
 

@@ -212,17 +212,22 @@ def _index(module: ModuleMoment, language: Language) -> str:
 
 
 def display_of(signed: SignedTuple | None) -> DisplayState:
-    """What a base module's display shows in this second: one register after the other."""
+    """What a base module's display shows in this second: one register after the other.
+
+    Six digits and two decimals, cut toward zero, wrapping like a mechanical counter.
+    """
     if signed is None:
         return DisplayState(on=False)
     code, unit = REGISTERS[signed.index // ROLL_S % len(REGISTERS)]
     exports = bool(signed.status & STATUS_EXPORT)
     symbols = {f"L{phase + 1}" for phase in range(3) if signed.status & STATUS_VOLTAGE_L1 << phase}
     symbols |= {"-A", "arrow_left"} if exports else {"+A", "arrow_right"}
-    kilo = register_values(signed)[code].scaleb(-3)
-    whole, _, decimals = f"{abs(kilo):.2f}".partition(".") if abs(kilo) < 10**6 else ("9" * 6, "", "99")
+    hundredths = int(abs(register_values(signed)[code]).scaleb(-1)) % 10**8
     return DisplayState(
-        upper_code=code, upper_value=f"{int(whole):06d}.{decimals}", upper_unit=unit, symbols=frozenset(symbols)
+        upper_code=code,
+        upper_value=f"{hundredths // 100:06d}.{hundredths % 100:02d}",
+        upper_unit=unit,
+        symbols=frozenset(symbols),
     )
 
 

@@ -154,7 +154,10 @@ def _line(line: BillLine, bill: BillView, document: BillDocument, language: Lang
         f'<span class="num quantity">{quantity}</span><span class="num price">{price}</span>'
         f'<span class="num">{amount}</span>'
     )
-    derivation = f"<p><strong>{quantity} × {price} = {amount}</strong></p>"
+    product = f"{quantity} × {price}" if line.amount_eur >= 0 else f"−({quantity} × {price})"
+    derivation = f"<p><strong>{product} = {amount}</strong></p>"
+    if line.label == FEED_IN:
+        derivation += f"<p>{escape(language.say('Paid for what was exported; no tax is on it.'))}</p>"
     if (energy := document.energy_line(line.label)) is not None:
         derivation += _energy_derivation(energy, bill, language)
     return _fold(summary, derivation)

@@ -56,8 +56,9 @@ def load_line(samples: Sequence[LoadSample], language: Language) -> str:
     """Import above, export below the zero line, up to now; SVG markup."""
     now = samples[-1].utc
     span_s = next((span for span in LINE_SPANS_S if span >= now - samples[0].utc), HISTORY_S)
-    top = _round_up(max(sample.import_w for sample in samples), least=500)
-    bottom = _round_up(max(sample.export_w for sample in samples), least=0)
+    import_w, export_w = max(sample.import_w for sample in samples), max(sample.export_w for sample in samples)
+    step = _round_up((import_w + export_w) / 4, least=100)
+    top, bottom = step * max(1, ceil(import_w / step)), step * ceil(export_w / step)
 
     def x(utc: float) -> float:
         return LINE_WIDTH - _RIGHT - (LINE_WIDTH - _LEFT - _RIGHT) * (now - utc) / span_s
@@ -66,7 +67,8 @@ def load_line(samples: Sequence[LoadSample], language: Language) -> str:
         return _HEAD + (LINE_HEIGHT - _HEAD - _FOOT) * (top - watts) / (top + bottom)
 
     parts = []
-    for watts in _ticks(-bottom, top):
+    for tick in range(round(-bottom / step), round(top / step) + 1):
+        watts = tick * step
         parts.append(f'<line x1="{_LEFT}" x2="{LINE_WIDTH - _RIGHT}" y1="{y(watts):.1f}" y2="{y(watts):.1f}"/>')
         parts.append(f'<text x="{_LEFT - 10}" y="{y(watts) + 4:.1f}" text-anchor="end">{language.power(watts)}</text>')
     for share, anchor in ((1.0, "start"), (0.5, "middle"), (0.0, "end")):
@@ -74,7 +76,7 @@ def load_line(samples: Sequence[LoadSample], language: Language) -> str:
         amount = language.quantity(-back_s, "s") if back_s < 120 else language.quantity(-back_s // 60, "min")
         text = amount if back_s else language.say("now")
         parts.append(f'<text x="{x(now - back_s):.1f}" y="{LINE_HEIGHT - 6}" text-anchor="{anchor}">{text}</text>')
-    thinned = [*list(samples)[: -1 : max(1, len(samples) // LINE_POINTS)], samples[-1]]
+    thinned = [*list(samples)[: -1 : ceil(len(samples) / LINE_POINTS)], samples[-1]]
     for name in ("import", "export"):
         powers = [sample.import_w if name == "import" else -sample.export_w for sample in thinned]
         points = zip(thinned, powers, strict=True)
@@ -91,13 +93,7 @@ def _round_up(watts: float, *, least: float) -> float:
     if watts <= least:
         return least
     power = 10.0 ** floor(log10(watts))
-    return next(factor * power for factor in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if factor * power >= watts)
-
-
-def _ticks(low: float, high: float) -> Iterator[float]:
-    step = _round_up((high - low) / 4, least=100)
-    for at in range(ceil(low / step), floor(high / step) + 1):
-        yield at * step
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= watts)
 
 
 # --- load curve ------------------------------------------------------------------------------------
@@ -110,7 +106,7 @@ def load_curve_options(curve: LoadCurve, language: Language, zone: ZoneInfo) -> 
     """
     say = language.say
     times = [1000 * start for start in curve.start_utc]
-    ends = [*times[1:], 1000 * (curve.end_utc or 0)]
+    ends = [*times[1:], 1000 * curve.end_utc] if curve.end_utc is not None else []
     has_export = any(curve.export_w)
     edges = [*times, *ends[-1:]]
     series = [_power_series(say("Import"), edges, curve.import_w, IMPORT, 1)]

@@ -127,12 +127,8 @@ class Language:
         return ABSENT if utc is None else datetime.fromtimestamp(utc, zone).strftime(self.date)
 
     def when(self, utc: float | None, zone: ZoneInfo) -> str:
-        """Local day and time to the second."""
-        return ABSENT if utc is None else datetime.fromtimestamp(utc, zone).strftime(f"{self.date}, %H:%M:%S")
-
-    def clock(self, utc: float | None, zone: ZoneInfo) -> str:
-        """Local time of day."""
-        return ABSENT if utc is None else datetime.fromtimestamp(utc, zone).strftime("%H:%M:%S")
+        """Local day and time to the nearest second."""
+        return ABSENT if utc is None else datetime.fromtimestamp(round(utc), zone).strftime(f"{self.date}, %H:%M:%S")
 
     def month(self, year: int, month: int) -> str:
         """`November 2026`."""
@@ -141,7 +137,7 @@ class Language:
 
 def utc_text(utc: float | None) -> str:
     """ISO 8601 in UTC, for the hover text beside every local time."""
-    return "" if utc is None else datetime.fromtimestamp(utc, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "" if utc is None else datetime.fromtimestamp(round(utc), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def hex_groups(octets: bytes | str, size: int = 8) -> str:

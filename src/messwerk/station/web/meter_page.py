@@ -25,7 +25,9 @@ SLOW_EVERY_S: Final = 5
 """Time model and verification are read every so many seconds."""
 CURVE_EVERY_S: Final = 60
 """The month is drawn anew this often, so that a quarter hour appears within a minute."""
+QUARTER_S: Final = 900
 QUARANTINE_SHOWN: Final = 10
+UNSIGNED_WORDS: Final = "This interface carries no signature. Its values are shown, and never billed."
 BLOCK_PARTS: Final = (
     (14, "server ID"), (4, "seconds index"), (4, "status"), (16, "first register"), (16, "second register"),
     (16, "third register"), (26, "zero"),
@@ -77,8 +79,9 @@ def build(
             with sheet(say("Verification"), "span-5"):
                 slow.html(lambda p: _counts(p.verification, language))
                 slow.html(lambda p: _keys(p.verification.keys, language, zone))
-            with sheet():
-                _evidence(slow, language, zone)
+            if meter.row.signed:
+                with sheet():
+                    _evidence(slow, language, zone)
     ticks = 0
 
     def tick() -> None:
@@ -166,7 +169,7 @@ def _identity(meter: MeterView, language: Language, zone: ZoneInfo) -> str:
         rows.append((say("Key fingerprint"), f'<span class="hex">{escape(meter.row.key_fingerprint)}</span>'))
         rows.append((say("Confirmation"), escape(say(meter.row.key_confirmation or ""))))
     else:
-        rows.append((say("Key"), mark("mark-measured_unsigned", say("unsigned: this interface carries no signature"))))
+        rows.append((say("Key"), mark("mark-measured_unsigned", say("none"))))
     if meter.public_key:
         rows.append((say("Public key"), f'<span class="hex">{escape(meter.public_key)}</span>'))
     return pairs(rows)
@@ -198,7 +201,10 @@ class _Month:
         markup(_legend(language))
 
     def _curve(self) -> LoadCurve:
-        return self._station.load_curve(self._server_id, *month_bounds(*self._at, self._zone))
+        """The month, but nothing of what is still to come."""
+        start, end = month_bounds(*self._at, self._zone)
+        now = self._station.overview().now_utc
+        return self._station.load_curve(self._server_id, start, max(start, min(end, int(now // QUARTER_S) * QUARTER_S)))
 
     def _options(self) -> dict[str, object]:
         curve = self._curve()
@@ -272,6 +278,9 @@ def _epochs(sync: SyncState, language: Language, zone: ZoneInfo) -> str:
 
 def _counts(verification: Verification, language: Language) -> str:
     say, number, counts = language.say, language.number, verification.counts
+    unsigned = (say("Unsigned readings"), mark("mark-measured_unsigned", number(counts.unsigned_readings)))
+    if not (counts.tuples_received or verification.keys):
+        return pairs([unsigned]) + f'<p class="soft small">{escape(say(UNSIGNED_WORDS))}</p>'
     rows = [
         (say("Signatures valid"), mark("mark-measured_verified", number(counts.signatures_valid))),
         (say("Signatures invalid"), mark("mark-refused", number(counts.signatures_invalid))
@@ -282,7 +291,7 @@ def _counts(verification: Verification, language: Language) -> str:
         (say("kept apart"), number(counts.tuples_quarantined)),
     ]  # fmt: skip
     if counts.unsigned_readings:
-        rows.append((say("Unsigned readings"), mark("mark-measured_unsigned", number(counts.unsigned_readings))))
+        rows.append(unsigned)
     rows.append((say("Hash layout"), escape(verification.hash_layout)))
     return pairs(rows)
 

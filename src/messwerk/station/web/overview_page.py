@@ -113,7 +113,7 @@ def _evidence(live: Live[Overview], language: Language) -> None:
 
 
 def _devices(panels: Sequence[PanelLink], language: Language) -> None:
-    with box("pairs", "dl"):
+    with box("pairs tight", "dl"):
         for panel in panels:
             with box(tag="dt"):
                 link(panel.title, panel.url)
@@ -126,13 +126,19 @@ def events_list(events: Sequence[EventView], language: Language, zone: ZoneInfo)
         return f'<div class="empty" id="events">{escape(language.say("Nothing has happened yet."))}</div>'
     rows = []
     for event in events:
-        where = ""
-        if event.server_id is not None:
-            where = f' <a class="link nowrap" href="/meters/{event.server_id.hex()}">{escape(str(event.server_id))}</a>'
         severity = escape(language.say(event.severity.value))
         rows.append(
             f'<time title="{utc_text(event.utc)}">{language.when(event.utc, zone)}</time>'
             f'<span class="mark severity-{event.severity.value}" role="img" aria-label="{severity}"></span>'
-            f"<span>{escape(event.text)}{where}</span>"
+            f"<span>{_event_text(event)}</span>"
         )
     return f'<div class="events" id="events">{"".join(rows)}</div>'
+
+
+def _event_text(event: EventView) -> str:
+    """The event's words; the meter it is about leads to its page, named once."""
+    if event.server_id is None:
+        return escape(event.text)
+    name, text = escape(str(event.server_id)), escape(event.text)
+    anchor = f'<a class="link nowrap" href="/meters/{event.server_id.hex()}">{name}</a>'
+    return text.replace(name, anchor, 1) if name in text else f"{text} {anchor}"
