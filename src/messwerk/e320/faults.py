@@ -208,27 +208,35 @@ def read_plan(toml: str) -> tuple[PlannedFault, ...]:
         raise LocalError(f"the scenario is not valid TOML: {error}") from error
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise LocalError("faults of a scenario stand in tables [[fault]]")
-    return tuple(_planned(number, dict(table)) for number, table in enumerate(tables, start=1))
+    return tuple(fault_of(table, f"fault {number}") for number, table in enumerate(tables, start=1))
 
 
-def _planned(number: int, table: dict[str, Any]) -> PlannedFault:
-    kind = table.pop("kind", None)
+def fault_of(table: dict[str, Any], what: str) -> PlannedFault:
+    """One fault from its table: kind, start_s, duration_s and the fields of its class.
+
+    Raises LocalError, which calls the table `what`.
+    """
+    kind = table.get("kind")
     if kind not in CATALOGUE:
-        raise LocalError(f"fault {number} has kind {kind!r}; known are {', '.join(CATALOGUE)}")
-    cls = CATALOGUE[kind]
-    start_s, duration_s = table.pop("start_s", 0), table.pop("duration_s", 1)
-    allowed = {field.name: field for field in fields(cls)}
-    for name, value in (("start_s", start_s), ("duration_s", duration_s), *table.items()):
-        if name not in allowed and name not in ("start_s", "duration_s"):
-            known = ", ".join(["kind", "start_s", "duration_s", *allowed])
-            raise LocalError(f"fault {number} ({kind}) has no {name!r}; it has {known}")
-        if not isinstance(value, str if name in ("area", "error") else (int, float)) or isinstance(value, bool):
-            raise LocalError(f"fault {number} ({kind}): {name} cannot be {value!r}")
+        raise LocalError(f"{what} has kind {kind!r}; known are {', '.join(CATALOGUE)}")
+    types = {"kind": str, "start_s": int, "duration_s": int}
+    types |= {field.name: _TYPES[str(field.type)] for field in fields(CATALOGUE[kind])}
+    for name, value in table.items():
+        if name not in types:
+            raise LocalError(f"{what} ({kind}) has no {name!r}; it has {', '.join(types)}")
+        allowed = (int, float) if types[name] is float else types[name]
+        if not isinstance(value, allowed) or isinstance(value, bool):
+            raise LocalError(f"{what} ({kind}): {name} cannot be {value!r}")
+    parameters = {name: value for name, value in table.items() if name not in ("kind", "start_s", "duration_s")}
     try:
-        return PlannedFault(cls(**table), int(start_s), int(duration_s))
+        return PlannedFault(CATALOGUE[kind](**parameters), table.get("start_s", 0), table.get("duration_s", 1))
     except TypeError as error:
-        missing = ", ".join(name for name in allowed if name not in table)
-        raise LocalError(f"fault {number} ({kind}) needs {missing}") from error
+        missing = ", ".join(name for name in types if name not in table and name not in ("start_s", "duration_s"))
+        raise LocalError(f"{what} ({kind}) needs {missing}") from error
+
+
+_TYPES: Final[dict[str, type]] = {"int": int, "float": float, "str": str}
+"""Annotations of fault fields, as text because annotations are not evaluated."""
 
 
 # --- a meter that suffers them -----------------------------------------------------------------

@@ -259,11 +259,15 @@ class E320:
             latest_s = self._light_plan[-1][0] if self._light_plan else 0.0
             self._light_plan.append((max(self._now.uptime_s + after_s, latest_s), lux))
 
+    def light_free_after_s(self, after_s: float = 0.0) -> float:
+        """When light that is to come can end and other light begin: `after_s`, or behind what is planned."""
+        return max(after_s, self._light_plan[-1][0] - self._now.uptime_s) if self._light_plan else after_s
+
     def light_by_bytes(self, octets: bytes, after_s: float = 0.0, baud: int = 9600) -> None:
         """An infrared head transmits these bytes onto the optical interface, behind what it still sends."""
         if lit_s := lit_by_bytes(octets, baud):
-            self.light(THRESHOLD_LX, after_s)
-            begin_s = self._light_plan[-1][0] - self._now.uptime_s if self._light_plan else after_s
+            begin_s = self.light_free_after_s(after_s)
+            self.light(THRESHOLD_LX, begin_s)
             self.light(0.0, begin_s + lit_s)
 
     def press(self, press: Press, after_s: float = 0.0) -> None:

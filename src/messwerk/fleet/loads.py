@@ -9,6 +9,7 @@ True
 
 from __future__ import annotations
 
+from ..errors import LocalError
 from .model import Constant, Load, LookAhead
 from .premises import ALL_PHASES, Appliance, Background, Cycler, Premises, Step, Week
 from .sun import Photovoltaic
@@ -56,6 +57,32 @@ def workshop(seed: int, yearly_kwh: float = 50_000, *, zone: str = "Europe/Berli
             Background(ALL_PHASES, 250.0, (1,) * 24, unrest=0.05, tan_phi=0.4),
         ),
         zone=zone,
+    )
+
+
+def parse_load(text: str, seed: int) -> Load:
+    """A load as people write it: `household:3500`, `pv:8`, `workshop:50000`, `constant:100,200,-300`.
+
+    The number is kWh a year, kWp, or W on L1, L2, L3; household and workshop have defaults.
+    Raises LocalError.
+    """
+    kind, _, figure = text.partition(":")
+    try:
+        figures = [float(each) for each in figure.split(",")] if figure else []
+        match kind, figures:
+            case "household", [*kwh] if len(kwh) <= 1:
+                return household(seed, *kwh)
+            case "workshop", [*kwh] if len(kwh) <= 1:
+                return workshop(seed, *kwh)
+            case "pv", [kwp]:
+                return photovoltaic(seed, kwp)
+            case "constant", [l1, l2, l3]:
+                return Constant((l1, l2, l3), seed=seed)
+    except ValueError:
+        pass
+    raise LocalError(
+        f"not a load: {text!r}; write household:3500 or workshop:50000 (kWh a year), pv:8 (kWp), or"
+        " constant:100,200,-300 (W)"
     )
 
 
@@ -134,4 +161,4 @@ WORKSHOP_MACHINES = (
     Appliance("fork-lift charger", L3, 0.8, (Step(18_000, 1900.0, 0.35),), _hours((16, 18, 1.0)), BUSINESS_WEEK),
 )
 
-__all__ = ["Constant", "Load", "LookAhead", "household", "photovoltaic", "workshop"]
+__all__ = ["Constant", "Load", "LookAhead", "household", "parse_load", "photovoltaic", "workshop"]

@@ -106,9 +106,12 @@ class Pty:
     counted in `bytes_dropped`; sending never blocks.
     """
 
-    def __init__(self, path: str | Path, *, baud: int = BAUD, clock: Clock | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, baud: int = BAUD, clock: Clock | None = None, keep_input: bool = False
+    ) -> None:
         """Create the terminal and its link.
 
+        `keep_input`: what readers send is kept for `take_input`, as far as the system buffers it.
         Raises BusyError when `path` exists and is no link, LocalError when it cannot be made.
         """
         if sys.platform == "win32":
@@ -116,6 +119,7 @@ class Pty:
         self.path = Path(path)
         self.bytes_sent = 0
         self.bytes_dropped = 0
+        self._keep_input = keep_input
         self._bytes_per_s = baud / BITS_PER_BYTE
         self._clock = clock or RealClock()
         self._sending = asyncio.Lock()
@@ -182,7 +186,8 @@ class Pty:
         elif self._had_reader:
             self._had_reader = False
             self._discard_unread()
-        self._ignore_input()
+        if not self._keep_input:
+            self.take_input()
         self.bytes_sent += written
         self.bytes_dropped += len(data) - written
 
@@ -191,14 +196,19 @@ class Pty:
         with suppress(OSError, termios.error):
             slave = os.open(self.device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
             try:
-                termios.tcflush(slave, termios.TCIOFLUSH)
+                termios.tcflush(slave, termios.TCIFLUSH if self._keep_input else termios.TCIOFLUSH)
             finally:
                 os.close(slave)
 
-    def _ignore_input(self) -> None:
-        """The INFO interface is one-way: what readers write is read away, so that they never block."""
+    def take_input(self) -> bytes:
+        """What readers have sent since the last call, b"" when nothing.
+
+        A meter's INFO interface is one-way: unless someone wants the bytes (as light on the
+        optical button) they are read away, so that a reader never blocks.
+        """
         with suppress(OSError):  # also once closed, when the descriptor is -1
-            os.read(self._master, READ_SIZE)
+            return os.read(self._master, READ_SIZE)
+        return b""
 
     def close(self) -> None:
         """Remove the link (if it is still ours) and close the terminal; safe to call twice."""
