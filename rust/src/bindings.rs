@@ -242,8 +242,8 @@ impl PyFrameDecoder {
         self.base - self.accepted
     }
 
-    /// Take the next bytes. A frame is `(payload, raw, offset, fill, kermit, aligned_only)`, a
-    /// rejection `(offset, size, at, expected, found)`.
+    /// Take the next bytes. A frame is `(payload, raw, offset, fill, kermit)`, a rejection
+    /// `(offset, size, at, expected, found)`.
     fn receive<'py>(&mut self, py: Python<'py>, data: &[u8]) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         self.buffer.extend_from_slice(data);
         let events = self.events(py, false)?;
@@ -271,12 +271,12 @@ impl PyFrameDecoder {
             events.push(match event {
                 Event::Frame(found) => {
                     let raw = &self.buffer[found.start..found.end];
-                    let (payload, aligned_only) = frame::payload(raw, &found, self.strict);
+                    let payload = frame::payload(raw, &found);
                     self.telegrams += 1;
                     self.accepted += raw.len() as u64;
                     let offset = self.base + found.start as u64;
                     let (payload, raw) = (PyBytes::new(py, &payload), PyBytes::new(py, raw));
-                    (payload, raw, offset, found.fill, found.kermit, aligned_only).into_pyobject(py)?
+                    (payload, raw, offset, found.fill, found.kermit).into_pyobject(py)?
                 }
                 Event::Rejected { start, end, reason } => {
                     self.rejected += 1;

@@ -403,7 +403,7 @@ impl<'run> Rows<'run> {
         strict: bool,
         columns: &mut Columns,
     ) -> Option<(Row, Report)> {
-        let (payload, aligned_only) = frame::payload(raw, frame, strict);
+        let payload = frame::payload(raw, frame);
         self.reset(&payload);
         let Ok(report) = decode::file(plan, &payload, strict, self);
         columns.telegrams += 1;
@@ -412,7 +412,7 @@ impl<'run> Rows<'run> {
             columns.dropped += 1;
             return None;
         }
-        let noted = [frame.kermit, frame.fill > 3, aligned_only].into_iter().filter(|&used| used).count();
+        let noted = [frame.kermit, frame.fill > 3].into_iter().filter(|&used| used).count();
         columns.deviations += (report.deviations.len() + noted) as u64;
         columns.dropped += report.dropped.len() as u64;
         let mut found = self.values(&payload);

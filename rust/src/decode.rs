@@ -176,22 +176,6 @@ pub fn checksum(data: &[u8], start: usize, crc: usize, strict: bool) -> Result<C
     Err(Fault { offset: start, wrong: Wrong::Checksum { expected, found: wire.swap_bytes() } })
 }
 
-/// Whether `data` is nothing but whole messages with right checksums.
-pub fn intact(data: &[u8]) -> bool {
-    let mut at = 0;
-    while at < data.len() {
-        if data[at] == 0 {
-            at += 1;
-            continue;
-        }
-        match marks(data, at) {
-            Ok(marks) if checksum(data, marks.start, marks.crc, false).is_ok() => at = marks.end,
-            _ => return false,
-        }
-    }
-    true
-}
-
 struct Reader<'run, 'plan, 'data, B> {
     plan: &'plan Plan,
     data: &'data [u8],

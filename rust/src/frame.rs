@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 
-use crate::{crc, decode};
+use crate::crc;
 
 const ESCAPE: [u8; 4] = [0x1B; 4];
 pub const START: [u8; 8] = [0x1B, 0x1B, 0x1B, 0x1B, 1, 1, 1, 1];
@@ -224,37 +224,27 @@ fn find_escape(data: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// The SML file in a frame, and whether only aligned escapes were undone.
+/// The SML file in a frame: doubled runs of 1b halved, fill bytes taken off.
 ///
-/// Makers disagree on whether runs of 1b at odd offsets are doubled, and the frame's CRC covers
-/// both readings. Where they differ the one whose messages are intact is taken.
-pub fn payload<'data>(raw: &'data [u8], frame: &Frame, strict: bool) -> (Cow<'data, [u8]>, bool) {
+/// Makers disagree on whether runs at odd offsets are doubled, or only aligned words. Read byte by
+/// byte, both come out right: an encoder that doubles aligned words turns a run of a + 4q + b, with
+/// a and b below four, into a + 8q + b, which is halved to the same run wherever it begins.
+pub fn payload<'data>(raw: &'data [u8], frame: &Frame) -> Cow<'data, [u8]> {
     let body = &raw[START.len()..raw.len() - 8];
     let fill = usize::from(frame.fill);
     if !frame.escapes {
-        return (Cow::Borrowed(&body[..body.len() - fill]), false);
+        return Cow::Borrowed(&body[..body.len() - fill]);
     }
-    let any = unescape(body, fill, false);
-    if !strict && !decode::intact(&any) {
-        let aligned = unescape(body, fill, true);
-        if aligned != any && decode::intact(&aligned) {
-            return (Cow::Owned(aligned), true);
-        }
-    }
-    (Cow::Owned(any), false)
-}
-
-fn unescape(body: &[u8], fill: usize, aligned_only: bool) -> Vec<u8> {
     let mut payload = Vec::with_capacity(body.len());
     let mut at = 0;
     while at < body.len() {
-        let doubled = body[at..].starts_with(&[0x1B; 8]) && (at % 4 == 0 || !aligned_only);
+        let doubled = body[at..].starts_with(&[0x1B; 8]);
         let kept = if doubled { 4 } else { 1 };
         payload.extend_from_slice(&body[at..at + kept]);
         at += if doubled { 8 } else { 1 };
     }
     payload.truncate(payload.len().saturating_sub(fill));
-    payload
+    Cow::Owned(payload)
 }
 
 /// Wrap an SML file for the wire; every run of four 1b is doubled, wherever it stands.
@@ -304,7 +294,7 @@ mod tests {
         let mut frames = Vec::new();
         for event in found {
             if let Event::Frame(frame) = event {
-                frames.push(payload(&data[frame.start..frame.end], &frame, false).0.into_owned());
+                frames.push(payload(&data[frame.start..frame.end], &frame).into_owned());
             }
         }
         frames
@@ -333,6 +323,36 @@ mod tests {
                 for after in 0..6 {
                     let file = [vec![0x77; before], vec![0x1B; run], vec![0x76; after]].concat();
                     assert_eq!(frames(&wrap(&file)), [&file[..]], "{before} {run} {after}");
+                }
+            }
+        }
+    }
+
+    /// As `wrap`, but doubles only runs that fill an aligned word.
+    fn wrap_aligned(file: &[u8]) -> Vec<u8> {
+        let mut frame = START.to_vec();
+        for word in file.chunks(4) {
+            frame.extend(word);
+            if word == ESCAPE {
+                frame.extend(ESCAPE);
+            }
+        }
+        let fill = (4 - frame.len() % 4) % 4;
+        frame.resize(frame.len() + fill, 0);
+        frame.extend(ESCAPE);
+        frame.extend([0x1A, fill as u8]);
+        let crc = crc::x25(&frame);
+        frame.extend(crc.to_le_bytes());
+        frame
+    }
+
+    #[test]
+    fn encoders_that_double_aligned_words_only_are_read_as_well() {
+        for before in 0..9 {
+            for run in 0..20 {
+                for (between, second) in [(0, 0), (1, 5), (2, 8), (3, 11)] {
+                    let file = [vec![0x77; before], vec![0x1B; run], vec![0x76; between], vec![0x1B; second]].concat();
+                    assert_eq!(frames(&wrap_aligned(&file)), [&file[..]], "{before} {run} {between} {second}");
                 }
             }
         }

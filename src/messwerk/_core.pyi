@@ -71,7 +71,7 @@ def columns(
 def frame(payload: bytes) -> bytes: ...
 
 class FrameDecoder:
-    """Frames as (payload, raw, offset, fill, kermit, aligned_only), rejections as
+    """Frames as (payload, raw, offset, fill, kermit), rejections as
     (offset, size, at, expected, found)."""
 
     def __new__(cls, max_frame: int, strict: bool) -> FrameDecoder: ...

@@ -12,7 +12,7 @@ from messwerk.errors import ChecksumMismatch, DecodeError, SmlError
 from messwerk.sml.leniency import Deviation, Leniency
 from messwerk.sml.transport import Frame, Rejected
 
-from .binary import decode, swapped, wire_kermit, wire_x25
+from .binary import swapped, wire_kermit, wire_x25
 
 ESCAPE: Final = b"\x1b\x1b\x1b\x1b"
 START: Final = ESCAPE + b"\x01\x01\x01\x01"
@@ -162,32 +162,13 @@ class FrameDecoder:
             return self._reject(end, "at most 3 fill bytes", str(fill))
         if fill == 4:
             deviations.append(Deviation(Leniency.FILL_COUNT, len(raw) - 3, "", "4 fill bytes"))
-        payload = _unescape(raw, fill, aligned_only=False)
-        other = _unescape(raw, fill, aligned_only=True)
-        if other != payload and not self._strict and not _intact(payload) and _intact(other):
-            deviations.append(Deviation(Leniency.ALIGNED_ESCAPES, 0, ""))
-            payload = other
+        payload = _unescape(raw, fill)
         self._start, self._at = None, end
         self._accepted += len(raw)
         return Frame(payload, raw, self._base + start, tuple(deviations))
 
 
-def _unescape(raw: bytes, fill: int, *, aligned_only: bool) -> bytes:
+def _unescape(raw: bytes, fill: int) -> bytes:
     """The payload of a frame: doubled runs of four 1b halved, fill bytes taken off."""
-    body = raw[8:-8]
-    payload = bytearray()
-    at = 0
-    while at < len(body):
-        doubled = body[at : at + 8] == ESCAPE + ESCAPE and (at % 4 == 0 or not aligned_only)
-        payload += body[at : at + (4 if doubled else 1)]
-        at += 8 if doubled else 1
-    return bytes(payload[: len(payload) - fill])
-
-
-def _intact(payload: bytes) -> bool:
-    """Whether every message is whole and has the right CRC."""
-    try:
-        file = decode(payload)
-    except SmlError:
-        return False
-    return not file.dropped
+    body = raw[8:-8].replace(ESCAPE + ESCAPE, ESCAPE)
+    return body[: len(body) - fill]

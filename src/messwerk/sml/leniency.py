@@ -31,7 +31,6 @@ class Leniency(Enum):
     # in the transport frame
     KERMIT_FRAME = "Q3", "Holley DTZ541", "the frame's CRC is CRC-16/Kermit, high byte first, not X-25"
     FILL_COUNT = "Q9", "several", "four fill bytes are announced where at most three can be needed"
-    ALIGNED_ESCAPES = "", "none seen", "only word-aligned runs of 1b are doubled; others are read as they stand"
 
     # in the SML file
     KERMIT_MESSAGE = "Q3", "Holley DTZ541", "the message's CRC is CRC-16/Kermit, high byte first, not X-25"

@@ -90,25 +90,17 @@ class FrameDecoder:
 
 def _event(*event: Any) -> Frame | Rejected:
     if isinstance(event[0], bytes):
-        payload, raw, offset, fill, kermit, aligned_only = event
-        if not (kermit or fill > 3 or aligned_only):
-            return Frame(payload, raw, offset)
-        return Frame(payload, raw, offset, tuple(_deviations(raw, fill, kermit, aligned_only)))
+        payload, raw, offset, fill, kermit = event
+        noted = []
+        if fill > 3:
+            noted.append(Deviation(Leniency.FILL_COUNT, len(raw) - 3, "", f"{fill} fill bytes"))
+        if kermit:
+            noted.append(Deviation(Leniency.KERMIT_FRAME, len(raw) - 2, "", raw[-2:].hex(" ")))
+        return Frame(payload, raw, offset, tuple(noted))
     offset, size, at, expected, found = event
     if isinstance(expected, int):
         return Rejected(ChecksumMismatch(what="frame", offset=0, expected=expected, found=found), offset, size)
     return Rejected(DecodeError(offset=at, path="", expected=expected, found=found), offset, size)
-
-
-def _deviations(raw: bytes, fill: int, kermit: bool, aligned_only: bool) -> list[Deviation]:
-    noted = []
-    if aligned_only:
-        noted.append(Deviation(Leniency.ALIGNED_ESCAPES, 0, ""))
-    if fill > 3:
-        noted.append(Deviation(Leniency.FILL_COUNT, len(raw) - 3, "", f"{fill} fill bytes"))
-    if kermit:
-        noted.append(Deviation(Leniency.KERMIT_FRAME, len(raw) - 2, "", raw[-2:].hex(" ")))
-    return noted
 
 
 __all__ = ["LARGEST_MAX_FRAME", "MAX_FRAME", "Frame", "FrameDecoder", "Rejected", "frame"]
