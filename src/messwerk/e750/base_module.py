@@ -12,9 +12,12 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import LocalError
 from ..identity import ServerId
-from ..metrology import FoldState, Mode, PhasePowers, Registers, fold, wh_tenths
+from ..metrology import FoldState, Mode, PhasePowers, PulseOutput, Registers, fold, wh_tenths
 from ..metrology.registers import MWS_PER_WH_TENTH
 from ..seconds_index import SECONDS_INDEX_MAX, SecondsIndex
 from ..signing import PrivateKey, PublicKey
@@ -22,6 +25,7 @@ from ..sml.session import SmlServer
 from ..tuples import (
     STATUS_EPOCH_CHANGED,
     STATUS_FIRMWARE_CHANGED,
+    STATUS_LOG_OVERFLOW,
     STATUS_NEUTRAL_MISSING,
     STATUS_PARAMETER_CHANGED,
     STATUS_POWER_RESTORED,
@@ -29,6 +33,7 @@ from ..tuples import (
     STATUS_SOI,
     STATUS_SYNC_TAKEN,
     STATUS_SYNCHRONOUS,
+    STATUS_VOLTAGE_L1,
     SignedTuple,
 )
 from . import object_names as names
@@ -36,6 +41,7 @@ from .bus import Group, Segment
 from .bus_application import announcement
 from .bus_service import BusService, base_module_identification, tuple_file
 from .firmware import Firmware
+from .log_book import Event, LogBook
 from .profile import SCALER, LoadProfile
 from .state import StateFile
 from .status import measured_status
@@ -151,6 +157,10 @@ class BaseModule:
         """Grid frequency the monitoring list shows; whoever simulates the grid sets it. [Hz]"""
         self.read_up_to = -1
         """Newest profile row somebody has read; rows pushed out beyond it are reported lost."""
+        self.led = {"active": PulseOutput(variant.led_imp_per_kwh), "reactive": PulseOutput(variant.led_imp_per_kwh)}
+        """The optical test outputs: what they owe to the last pulse."""
+        self.led_pulses = {"active": 0, "reactive": 0}
+        """Pulses of the test outputs in the latest block of seconds; with `tick`, in this second."""
         self._fold = FoldState()
         self._latched = 0
         self._synchronous_after_soi = False
@@ -163,7 +173,11 @@ class BaseModule:
             on_failure.callback(self._state.close)
             self.profile = LoadProfile(folder / "profile", server_id, signature_size=2 * key.curve.size)
             on_failure.callback(self.profile.close)
-            self.firmware = Firmware(folder, variant.device_class, download_key=download_key, consent_needed=True)
+            self.log = LogBook(folder)
+            on_failure.callback(self.log.close)
+            self.firmware = Firmware(
+                folder, variant.device_class, download_key=download_key, consent_needed=True, report=self.report
+            )
             on_failure.callback(self.firmware.close)
             self._resume(outage_s)
             self.server = SmlServer(BusService(self))
@@ -220,8 +234,14 @@ class BaseModule:
         self.seconds_index = SecondsIndex(first + n - 1)
         self.last_powers = powers[n - 1 :]
         self._fold = energies.after
+        self._blink("active", energies.import_mws + energies.export_mws)
+        self._blink("reactive", energies.r1_mvars + energies.r2_mvars + energies.r3_mvars + energies.r4_mvars)
         if self.firmware.poll(self.seconds_index):
             self.latch(STATUS_FIRMWARE_CHANGED)
+
+    def _blink(self, kind: str, energy_mws: NDArray[np.int64]) -> None:
+        self.led[kind], pulses = self.led[kind].feed(energy_mws)
+        self.led_pulses[kind] = int(pulses.sum())
 
     def _seconds_to_keep(self, first: int, n: int) -> list[int]:
         """Seconds of a block whose readings matter: period boundaries, special moments, the last."""
@@ -242,6 +262,7 @@ class BaseModule:
 
     def _keep(self, reading: Reading) -> None:
         """Take note of a reading; a period boundary goes into the profile, then latched bits clear."""
+        self._report_changes(self.current.status if self.current is not None else reading.status, reading.status)
         self.current = reading
         if self._sync_taken:
             self.special[names.TUPLE_LAST_SYNC] = reading
@@ -252,9 +273,21 @@ class BaseModule:
         if not reading.status & STATUS_SOI:
             return
         pushed_out = self.profile.append(self.sign(reading))
-        self._latched = STATUS_ROW_LOST if pushed_out is not None and pushed_out > self.read_up_to else 0
+        self._latched = 0
+        if pushed_out is not None and pushed_out > self.read_up_to:
+            self._latched = STATUS_ROW_LOST
+            self.report(Event.ROW_LOST, f"#{pushed_out}")
         if self._synchronous_after_soi:
             self.synchronous, self._synchronous_after_soi = True, False
+
+    def _report_changes(self, before: int, after: int) -> None:
+        changed = before ^ after
+        if changed & STATUS_NEUTRAL_MISSING:
+            self.report(Event.NEUTRAL_LOST if after & STATUS_NEUTRAL_MISSING else Event.NEUTRAL_RETURNED)
+        for phase in range(3):
+            bit = STATUS_VOLTAGE_L1 << phase
+            if changed & bit:
+                self.report(Event.VOLTAGE_RETURNED if after & bit else Event.VOLTAGE_LOST, f"L{phase + 1}")
 
     # --- what it can prove -----------------------------------------------------------------
 
@@ -287,6 +320,7 @@ class BaseModule:
         self.period_phase = period_phase % self.period_s
         self.synchronous, self._synchronous_after_soi = adjusted, not adjusted
         self._sync_taken = True
+        self.report(Event.SYNCHRONISED, f"phase {self.period_phase} s, {'adjusted' if adjusted else 'shortened'}")
         self._save(durable=True)
 
     def synchronise_now(self) -> None:
@@ -297,7 +331,15 @@ class BaseModule:
         """Take other instrument transformers into account; a parameter change is reported."""
         self.ct_ratio, self.vt_ratio = ct_ratio, vt_ratio
         self.latch(STATUS_PARAMETER_CHANGED)
+        self.report(Event.PARAMETER_CHANGED, f"CT {ct_ratio}:1, VT {vt_ratio}:1")
         self._save(durable=True)
+
+    def report(self, event: Event, details: str = "") -> None:
+        """Write an event of this second into the log; a log that loses entries is reported in the status."""
+        self.log.add(event, self.seconds_index, details=details)
+        if self.log.overflowed:
+            self.log.overflowed = False
+            self.latch(STATUS_LOG_OVERFLOW)
 
     def latch(self, bits: int) -> None:
         """Set event bits of the status word; they stand until the next period boundary is stored."""
@@ -308,6 +350,7 @@ class BaseModule:
     def cut_power(self) -> None:
         """Take the supply away: the module leaves the bus, its backup clock counts on."""
         self.powered = False
+        self.report(Event.POWER_FAILED)
         self.bus.detach(self)
         self._save(durable=True)
 
@@ -331,6 +374,8 @@ class BaseModule:
             self._latched |= STATUS_EPOCH_CHANGED
             self.synchronous = self._synchronous_after_soi = False
             self._restored = names.TUPLE_RESERVE_EXHAUSTED
+            self.report(Event.RESERVE_EXHAUSTED)
+        self.report(Event.POWER_RETURNED, f"after {outage_s} s" if outage_s is not None else "after unknown time")
         self._save(durable=True)
 
     # --- bus -------------------------------------------------------------------------------
@@ -355,6 +400,7 @@ class BaseModule:
         self._state.close()
         self.profile.close()
         self.firmware.close()
+        self.log.close()
 
     # --- memory ----------------------------------------------------------------------------
 
@@ -372,6 +418,7 @@ class BaseModule:
                 "period": [self.period_s, self.period_phase],
                 "synchronous": [self.synchronous, self._synchronous_after_soi, self._sync_taken],
                 "latched": self._latched,
+                "led": [self.led["active"].remainder, self.led["reactive"].remainder],
                 "restored": self._restored.hex() if self._restored else None,
                 "read_up_to": self.read_up_to,
                 "current": astuple(self.current) if self.current else None,
@@ -383,7 +430,8 @@ class BaseModule:
     def _resume(self, outage_s: int | None) -> None:
         state = self._state.load()
         if state is not None:
-            self._restore(state)
+            with self._state.understood():
+                self._restore(state)
             if outage_s is None:
                 self.seconds_index = SecondsIndex(max(self.seconds_index, state["reserved"]))
         self._catch_up_with_profile()
@@ -398,6 +446,8 @@ class BaseModule:
         self.period_s, self.period_phase = state["period"]
         self.ct_ratio, self.vt_ratio = state["ratios"]
         self.synchronous, self._synchronous_after_soi, self._sync_taken = state["synchronous"]
+        for kind, remainder in zip(self.led, state["led"], strict=True):
+            self.led[kind] = PulseOutput(self.variant.led_imp_per_kwh, remainder)
         self._latched, self.read_up_to = state["latched"], state["read_up_to"]
         self._restored = bytes.fromhex(state["restored"]) if state["restored"] else None
         self.current = _reading(state["current"]) if state["current"] else None

@@ -13,6 +13,7 @@ from ..tuples import STATUS_PARAMETER_CHANGED, SignedTuple
 from . import object_names as names
 from .bus_application import BusApplication, identification, unsolicited
 from .firmware_tree import firmware_parameters, legal_log_responses
+from .log_messages import log_responses
 from .monitoring import monitoring_list, monitoring_parameters
 from .parameters import Change, Parameter, flag, octets, to_flag, to_int, u8, u16, u32
 from .profile_messages import LIST_ROWS_MAX, list_responses, pack_response, select_rows
@@ -91,6 +92,8 @@ class BusService(BusApplication):
                 return [pack]
             case sml.GetProfileListRequest(parameter_tree_path=(names.LEGAL_LOG,)):
                 return legal_log_responses(module.firmware, request, self.server_id, self.ref_time)
+            case sml.GetProfileListRequest(parameter_tree_path=(names.BASE_MODULE_LOG,)):
+                return log_responses(module.log, request, self.server_id, self.ref_time)
             case sml.GetProfileListRequest():
                 rows = select_rows(module.profile, request, limit=LIST_ROWS_MAX)
                 answers = list_responses(rows, request, self.server_id, module.seconds_index, module.period_s)

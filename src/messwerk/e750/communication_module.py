@@ -122,7 +122,9 @@ class CommunicationModule:
 
     def _resume(self) -> None:
         state = self._state.load()
-        if state is not None:
+        if state is None:
+            return
+        with self._state.understood():
             for number, operation in state["push"].items():
                 self.operations[int(number)].from_state(operation)
             self.lan.from_state(state["lan"])

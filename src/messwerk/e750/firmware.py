@@ -355,6 +355,10 @@ class Firmware:
         state: dict[str, Any] | None = self._state.load()
         if state is None:
             return
+        with self._state.understood():
+            self._restore(state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.version, self._slot, self.failed_verifications = state["version"], state["slot"], state["failed"]
         if state["key"] is not None:
             self.key = PublicKey.from_point(_CURVE, bytes.fromhex(state["key"]))

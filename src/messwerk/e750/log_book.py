@@ -1,4 +1,4 @@
-"""The log book of a communication module: what happened, when, to whom; oldest entries go first."""
+"""The log book of a module: what happened, when, to whom; oldest entries go first."""
 
 from __future__ import annotations
 
@@ -46,6 +46,16 @@ class Event(IntEnum):
     TUPLES_LOST = 0x00E00008
     """Live tuples were pushed out of the queue; the profile still has the period readings."""
     REBOOT = 0x00E00009
+    SYNCHRONISED = 0x00E0000A
+    """The period boundary was moved."""
+    ROW_LOST = 0x00E0000B
+    """A profile row was pushed out that nobody had read."""
+    RESERVE_EXHAUSTED = 0x00E0000C
+    """Power returned after the seconds index had stopped counting."""
+    NEUTRAL_LOST = 0x00E0000D
+    NEUTRAL_RETURNED = 0x00E0000E
+    VOLTAGE_LOST = 0x00E0000F
+    VOLTAGE_RETURNED = 0x00100023
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +65,8 @@ class LogEntry:
     number: int
     """Counts up from 1 over the life of the module; the log is read by it."""
     event: int
-    utc: int
-    """Unix seconds, 0 while the module had no time."""
+    time: int
+    """Unix seconds, 0 while the module had no time; in a base module the seconds index."""
     server_id: str = ""
     """Hex of the device concerned."""
     details: str = ""
@@ -73,15 +83,17 @@ class LogBook:
         self._new, self._old = folder / "log.jsonl", folder / "log.old.jsonl"
         recent = _read(self._new)
         self.entries: deque[LogEntry] = deque(_read(self._old) + recent, maxlen=CAPACITY)
+        self.overflowed = False
+        """Whether an entry gave way to a newer one since this was last cleared."""
         self._lines = len(recent)
         self._file = self._new.open("ab", buffering=0)
         if self._new.stat().st_size and not self._new.read_bytes().endswith(b"\n"):
             self._file.write(b"\n")
 
-    def add(self, event: Event, utc: float | None, server_id: bytes = b"", details: str = "") -> LogEntry:
+    def add(self, event: Event, time: float | None, server_id: bytes = b"", details: str = "") -> LogEntry:
         """Write one event. Raises LocalError when the disk refuses."""
         number = self.entries[-1].number + 1 if self.entries else 1
-        entry = LogEntry(number, int(event), int(utc or 0), server_id.hex(), details[:200])
+        entry = LogEntry(number, int(event), int(time or 0), server_id.hex(), details[:200])
         try:
             if self._lines >= CAPACITY:
                 self._file.close()
@@ -91,6 +103,7 @@ class LogBook:
         except OSError as error:
             raise LocalError(f"cannot write {self._new}: {error.strerror or error}") from error
         self._lines += 1
+        self.overflowed = self.overflowed or len(self.entries) == CAPACITY
         self.entries.append(entry)
         return entry
 

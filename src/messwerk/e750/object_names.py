@@ -184,5 +184,6 @@ LEGAL_LOG: Final = _code("8181c78107ff")
 
 # Log book
 LOG_BOOK: Final = _code("8181c789e1ff")
+BASE_MODULE_LOG: Final = _code("8181c784e1ff")
 EVENT: Final = _code("8181c789e2ff")
 EVENT_DETAILS: Final = _code("8181c78123ff")

@@ -320,6 +320,10 @@ class PulseModule:
         state = self._state.load()
         if state is None:
             return
+        with self._state.understood():
+            self._restore(state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
         if self.source is None and state["source"] is not None:
             self.source = ServerId(bytes.fromhex(state["source"]))
         same = self.source is not None and self.source.hex() == state["source"]

@@ -15,9 +15,12 @@ from ..errors import SmlError
 from ..identity import ServerId
 from ..sml import Attention, Body, FrameDecoder
 from ..sml.session import FILES_WAITING_MAX, Pending, Refusal, Request, SmlServer
+from . import object_names as names
 from .bus_application import answer_parameters
+from .firmware_tree import legal_log_responses
 from .log_book import Event
-from .settings import log_responses, module_parameters
+from .log_messages import log_responses
+from .settings import module_parameters
 from .users import User, may
 
 if TYPE_CHECKING:
@@ -176,10 +179,14 @@ class Conversation:
         """A request to the communication module itself."""
         module = self.module
         if isinstance(request, sml.GetProfileListRequest):
-            return log_responses(module, request)
+            now = sml.Timestamp(int(module.now or 0))
+            if request.parameter_tree_path == (names.LEGAL_LOG,):
+                return legal_log_responses(module.firmware, request, module.server_id, now)
+            if request.parameter_tree_path == (names.LOG_BOOK,):
+                return log_responses(module.log, request, module.server_id, now)
         answer = answer_parameters(module.server_id, module_parameters(module), request)
         if not answer:
-            raise Refusal(Attention.NOT_EXECUTED, "the communication module has a log book and parameters only")
+            raise Refusal(Attention.NOT_EXECUTED, "the communication module has log books and parameters only")
         if isinstance(request, sml.SetProcParameterRequest):
             module.report(Event.PARAMETER_CHANGED, details=request.parameter_tree_path[0].hex(" ").upper())
             module.save(durable=True)

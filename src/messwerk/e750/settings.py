@@ -1,4 +1,4 @@
-"""What a communication module tells and takes about itself: its parameter trees and its log book."""
+"""What a communication module tells and takes about itself: its parameter trees."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from .. import sml
-from ..obis import ObisCode
-from ..sml import Attention, PeriodEntry
+from ..sml import Attention
 from ..sml.messages import ProcParValue
 from ..sml.session import RESPONSE_MESSAGES_MAX, Refusal
-from ..units import COUNT, SECOND
 from . import object_names as names
 from .bus_application import identification
-from .firmware_tree import firmware_parameters, legal_log_responses
-from .log_book import LogEntry
+from .firmware_tree import firmware_parameters
 from .parameters import Change, Parameter, flag, octets, to_flag, to_int, to_octets, u16, u32
 from .push import PushQueue, Source
 
@@ -173,51 +170,3 @@ def _text(value: ProcParValue, longest: int) -> str:
         return to_octets(value, 0, longest).decode()
     except UnicodeDecodeError:
         raise Refusal(Attention.TYPE_NOT_SUPPORTED, "a text is UTF-8") from None
-
-
-# --- log book ------------------------------------------------------------------------------
-
-
-def log_responses(
-    module: CommunicationModule, request: sml.GetProfileListRequest
-) -> Sequence[sml.GetProfileListResponse]:
-    """Log entries between two moments, one message each. Raises Refusal."""
-    if tuple(request.parameter_tree_path) == (names.LEGAL_LOG,):
-        time = sml.Timestamp(int(module.now or 0))
-        return legal_log_responses(module.firmware, request, module.server_id, time)
-    if tuple(request.parameter_tree_path) != (names.LOG_BOOK,):
-        raise Refusal(Attention.NOT_EXECUTED, "no such profile")
-    begin, end = _moment(request.begin_time), _moment(request.end_time)
-    if begin is not None and end is not None and begin > end:
-        raise Refusal(Attention.END_BEFORE_BEGIN)
-    entries = list(module.log.entries)
-    if not entries:
-        raise Refusal(Attention.PROFILE_EMPTY)
-    found = [entry for entry in entries if (begin is None or entry.utc >= begin) and (end is None or entry.utc <= end)]
-    if not found:
-        raise Refusal(Attention.RANGE_EMPTY)
-    return [_log_response(module, entry) for entry in found[:LOG_ENTRIES_MAX]]
-
-
-def _moment(time: sml.messages.Time | None) -> int | None:
-    if time is None:
-        return None
-    if not isinstance(time, sml.Timestamp):
-        raise Refusal(Attention.TYPE_NOT_SUPPORTED, "the log is read by UTC")
-    return int(time.value)
-
-
-def _log_response(module: CommunicationModule, entry: LogEntry) -> sml.GetProfileListResponse:
-    def cell(name: ObisCode, value: sml.messages.SimpleValue, unit: int = COUNT) -> PeriodEntry:
-        return PeriodEntry(obj_name=name, unit=unit, scaler=0, value=value)
-
-    return sml.GetProfileListResponse(
-        server_id=module.server_id, act_time=sml.Timestamp(int(module.now or 0)), reg_period=0,
-        parameter_tree_path=(names.LOG_BOOK,), val_time=sml.Timestamp(entry.utc), status=entry.number,
-        period_list=(
-            cell(names.EVENT, sml.Unsigned32(entry.event)),
-            cell(names.UTC, sml.Unsigned32(entry.utc), SECOND),
-            cell(names.SERVER_ID, bytes.fromhex(entry.server_id)),
-            cell(names.EVENT_DETAILS, entry.details.encode()),
-        ),
-    )  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
 from typing import Any, Final, Self
@@ -57,6 +59,17 @@ class StateFile:
                 f"no copy in {self.path} is whole: restore the file from a backup, or delete it to start a new module"
             )
         return newest
+
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Around reading a loaded document: what is missing or of the wrong kind becomes StoreDamaged."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise StoreDamaged(
+                f"{self.path} was written by another version of this program ({error!r}): use that version, "
+                "or move the module's folder away to start a new module"
+            ) from error
 
     def save(self, state: dict[str, Any], *, durable: bool = False) -> None:
         """Replace the document. Raises LocalError when it does not fit or the disk refuses."""
