@@ -262,7 +262,8 @@ class BaseModule:
 
     def _keep(self, reading: Reading) -> None:
         """Take note of a reading; a period boundary goes into the profile, then latched bits clear."""
-        self._report_changes(self.current.status if self.current is not None else reading.status, reading.status)
+        if self.current is not None:
+            self._report_changes(self.current.status, reading)
         self.current = reading
         if self._sync_taken:
             self.special[names.TUPLE_LAST_SYNC] = reading
@@ -276,18 +277,20 @@ class BaseModule:
         self._latched = 0
         if pushed_out is not None and pushed_out > self.read_up_to:
             self._latched = STATUS_ROW_LOST
-            self.report(Event.ROW_LOST, f"#{pushed_out}")
+            self.report(Event.ROW_LOST, f"#{pushed_out}", reading.index)
         if self._synchronous_after_soi:
             self.synchronous, self._synchronous_after_soi = True, False
 
-    def _report_changes(self, before: int, after: int) -> None:
-        changed = before ^ after
+    def _report_changes(self, before: int, reading: Reading) -> None:
+        after, changed = reading.status, before ^ reading.status
         if changed & STATUS_NEUTRAL_MISSING:
-            self.report(Event.NEUTRAL_LOST if after & STATUS_NEUTRAL_MISSING else Event.NEUTRAL_RETURNED)
+            event = Event.NEUTRAL_LOST if after & STATUS_NEUTRAL_MISSING else Event.NEUTRAL_RETURNED
+            self.report(event, index=reading.index)
         for phase in range(3):
             bit = STATUS_VOLTAGE_L1 << phase
             if changed & bit:
-                self.report(Event.VOLTAGE_RETURNED if after & bit else Event.VOLTAGE_LOST, f"L{phase + 1}")
+                event = Event.VOLTAGE_RETURNED if after & bit else Event.VOLTAGE_LOST
+                self.report(event, f"L{phase + 1}", reading.index)
 
     # --- what it can prove -----------------------------------------------------------------
 
@@ -334,9 +337,9 @@ class BaseModule:
         self.report(Event.PARAMETER_CHANGED, f"CT {ct_ratio}:1, VT {vt_ratio}:1")
         self._save(durable=True)
 
-    def report(self, event: Event, details: str = "") -> None:
+    def report(self, event: Event, details: str = "", index: int | None = None) -> None:
         """Write an event of this second into the log; a log that loses entries is reported in the status."""
-        self.log.add(event, self.seconds_index, details=details)
+        self.log.add(event, self.seconds_index if index is None else index, details=details)
         if self.log.overflowed:
             self.log.overflowed = False
             self.latch(STATUS_LOG_OVERFLOW)
