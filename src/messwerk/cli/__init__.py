@@ -20,7 +20,9 @@ COMMANDS: Final = {
     "read": "messwerk.cli.read",
     "dump": "messwerk.cli.dump",
     "convert": "messwerk.cli.convert",
+    "lint": "messwerk.cli.lint",
     "up": "messwerk.cli.up",
+    "e320": "messwerk.cli.e320",
     "bench": "messwerk.cli.bench",
 }
 """Name of each subcommand and the module whose `app` it is."""

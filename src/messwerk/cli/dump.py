@@ -9,7 +9,7 @@ from rich.text import Text
 
 from .. import sml
 from ..sml.json import to_json
-from ..sml.listing import Line, listing
+from ..sml.listing import Line, listing, offset_in_stream
 from ..sml.recognise import recognise
 from ..sml.xml import to_xml
 from .console import out, remark, until_output_closes
@@ -19,7 +19,6 @@ app = typer.Typer()
 
 SHOWN_BYTES: Final = 12
 """Bytes of an element shown in a line; a public key has 50."""
-ESCAPE: Final = b"\x1b\x1b\x1b\x1b"
 
 
 @app.command()
@@ -68,10 +67,9 @@ def _print_structure(material: Material, first: int | None) -> None:
             out.print(Text(f"{deviation}", "yellow"))
         if material.framed:
             out.print(_transport(event.offset, event.raw[:8], "start of the frame"))
-        base = event.offset + (8 if material.framed else 0)
         for line in listing(event.payload):
-            before = event.payload.count(ESCAPE, 0, line.element.offset) if material.framed else 0
-            out.print(_row(base + line.element.offset + len(ESCAPE) * before, line), soft_wrap=True)
+            at = line.element.offset
+            out.print(_row(offset_in_stream(event, at) if material.framed else at, line), soft_wrap=True)
         if material.framed:
             end = event.raw[-8 - event.raw[-3] :]
             out.print(_transport(event.offset + len(event.raw) - len(end), end, f"{end[-3]} fill bytes, end, CRC"))

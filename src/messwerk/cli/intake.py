@@ -74,19 +74,26 @@ class Intake:
 
     def demand_telegrams(self, source: Source) -> None:
         """Raise NotSml or SourceError, saying what came instead, when nothing could be read."""
-        if self.telegrams:
-            return
-        if not self._received_bytes:
-            raise SourceError(f"{source} closed without a byte" if is_live(source) else f"{source} is empty")
-        if self._first_rejection is not None:
-            raise SourceError(
-                f"{source} holds no whole telegram ({self.summary['rejected']} begun, "
-                f"{self._received_bytes} bytes received); the first broke off: {self._first_rejection}"
-            )
-        if (foreign := recognise(self._head)) is not None:
-            protocol, remedy = foreign
-            raise NotSml(f"{source} is not SML but {protocol}: {remedy}", protocol=protocol)
-        raise NotSml(
-            f"{source} is not SML: no start word 1b1b1b1b 01010101 in {self._received_bytes} bytes; "
-            "on a serial line check its speed too"
+        if not self.telegrams:
+            raise why_unreadable(source, self._received_bytes, self._head, self._first_rejection)
+
+
+def why_unreadable(source: Source, received: int, head: bytes, first_rejection: object) -> SourceError:
+    """The error for a source without a readable telegram: what came instead, and what to do.
+
+    `received` counts its bytes, `head` is where it began, `first_rejection` why the first telegram
+    was refused, None when none began.
+    """
+    if not received:
+        return SourceError(f"{source} closed without a byte" if is_live(source) else f"{source} is empty")
+    if first_rejection is not None:
+        return SourceError(
+            f"{source} holds no whole telegram in its {received} bytes; the first broke off: {first_rejection}"
         )
+    if (foreign := recognise(head)) is not None:
+        protocol, remedy = foreign
+        return NotSml(f"{source} is not SML but {protocol}: {remedy}", protocol=protocol)
+    return NotSml(
+        f"{source} is not SML: no start word 1b1b1b1b 01010101 in {received} bytes; "
+        "on a serial line check its speed too"
+    )

@@ -21,6 +21,7 @@ from .messages import BODY_TAGS, COSEM_TAGS, LIST_TYPE
 from .names import ALTERNATIVE_NAMES, BODY_NAMES
 from .outline import Element, outline
 from .reading import decimal_text, octets_text, status_flags
+from .transport import Frame
 from .types import (
     ChoiceRule,
     FieldRule,
@@ -55,6 +56,13 @@ def listing(payload: bytes) -> list[Line]:
     return list(_Namer(payload).lines())
 
 
+def offset_in_stream(frame: Frame, payload_offset: int) -> int:
+    """Where a payload byte stands in the stream: the start word and doubled escapes lie before it."""
+    doubled = frame.payload.count(_ESCAPE, 0, payload_offset)
+    return frame.offset + 2 * len(_ESCAPE) + payload_offset + doubled * len(_ESCAPE)
+
+
+_ESCAPE: Final = b"\x1b\x1b\x1b\x1b"
 _ENVELOPE: Final = (
     FieldRule("transaction_id", "transactionId", OctetsRule(), False),
     FieldRule("group_no", "groupNo", IntegerRule(False, 1), False),
@@ -242,4 +250,4 @@ def _choice_labels(rule: ChoiceRule, label: _Label, chosen: list[int]) -> Iterat
         yield _Label(ALTERNATIVE_NAMES[cls], label.path, inner)
 
 
-__all__ = ["Line", "listing"]
+__all__ = ["Line", "listing", "offset_in_stream"]

@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 _CONTROL: Final = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\U0010ffff]")
-_IDENTIFICATION: Final = re.compile(rb"/[A-Za-z]{3}[0-9A-Za-z][^\r\n]{0,30}\r?\n")
-"""First line of a mode A to D answer: slash, three FLAG letters, baud digit, name."""
+_IDENTIFICATION: Final = re.compile(rb"(?:^|[\x00\r\n])/[A-Z]{2}[A-Za-z][0-9A-I][^\r\n/]{0,20}\r?\n")
+"""First line of an answer in modes A to D: slash, three FLAG letters, baud character, name."""
 _DATA_LINE: Final = re.compile(rb"\d{1,3}\.\d{1,3}(?:\.\d{1,3})?(?:\*\d{1,3})?\([^()\r\n]*\)")
 """A data line of IEC 62056-21, such as 1.8.0(000123.4*kWh)."""
 _START_IN_HEX: Final = re.compile(rb"1b[\s:]?1b[\s:]?1b[\s:]?1b[\s:]?01[\s:]?01", re.IGNORECASE)
