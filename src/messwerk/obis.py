@@ -81,6 +81,11 @@ OBIS_NAMES: Final[dict[bytes, str]] = _table("""
     0100010800ff  active energy +A
     0100010801ff  active energy +A, tariff 1
     0100010802ff  active energy +A, tariff 2
+    010001080060  active energy +A, last day
+    010001080061  active energy +A, last 7 days
+    010001080062  active energy +A, last 30 days
+    010001080063  active energy +A, last 365 days
+    010001080064  active energy +A, since reset
     0100020800ff  active energy -A
     0100020801ff  active energy -A, tariff 1
     0100020802ff  active energy -A, tariff 2
@@ -110,6 +115,9 @@ OBIS_NAMES: Final[dict[bytes, str]] = _table("""
     010051070fff  angle I2 to U2
     010051071aff  angle I3 to U3
     0100600500ff  status word
+    0100605a0201  checksum of the configuration
+    010060320204  diagnosis (EMH)
+    010060320206  diagnosis (EMH)
     010000020000  firmware version
     01005e310001  seconds index
     0000600800ff  seconds index
@@ -119,6 +127,20 @@ OBIS_NAMES: Final[dict[bytes, str]] = _table("""
     8181c78202ff  device class
     8181c78204ff  server ID
     8181c78206ff  firmware versions
+    8181c78208ff  firmware name
+    818100020000  version
+    8181c78241ff  base module, direct connection
+    8181c78242ff  base module, half-indirect connection
+    8181c78243ff  base module, indirect connection 58 V
+    8181c78244ff  base module, indirect connection 100 V
+    8181c78245ff  pulse module
+    8181c78246ff  communication module, telephone
+    8181c78247ff  communication module, GSM and GPRS
+    8181c78248ff  communication module, LAN and DSL
+    8181c78249ff  network node with auxiliary supply
+    8181c7824aff  external load-profile collector
+    8181c7824bff  gateway
+    8181c7838201  restart
     8181c78401ff  special tuples
     8181c78402ff  signature, import (+A, R1, R4)
     8181c78403ff  signature, export (-A, R2, R3)
@@ -127,13 +149,39 @@ OBIS_NAMES: Final[dict[bytes, str]] = _table("""
     8181c78406ff  tuple at power return without reserve
     8181c78407ff  last tuple before outage
     8181c78408ff  tuple of last synchronisation
+    8181c78481ff  failed verifications, counter
+    8181c784e1ff  failed verifications, log book
+    8181c78482ff  public key for firmware download
     8181c78484ff  remaining time of the period
     8181c78501ff  instantaneous values
+    8181c78600ff  data sensor properties
+    8181c78620ff  data collector properties
+    8181c78610ff  profile, 1 minute
+    8181c78611ff  profile, 15 minutes
+    8181c78612ff  profile, 60 minutes
+    8181c78613ff  profile, 24 hours
+    8181c78614ff  profile, last 2 hours
+    8181c78615ff  profile, last week
+    8181c78616ff  profile, last month
+    8181c78617ff  profile, last year
+    8181c78618ff  profile, initial values
     8181c78801ff  NTP and synchronisation token
+    8181c78803ff  NTP port
+    8181c78804ff  NTP period
+    8181c78805ff  NTP offset
+    8181c78806ff  NTP enabled
     8181c78810ff  device time
     010000090b00  UTC
     8181c78a01ff  push operations
+    8181c78a83ff  profile of push operations
     8181c789e1ff  log book
+    8181c789e2ff  event
+    8181613c01ff  user name
+    8181613c02ff  password
+    818100020001  firmware download
+    818100020002  firmware download, name
+    818100020003  firmware download, blocks in all
+    818100020004  firmware download, last block
     8181c7f006ff  firmware (EasyMeter)
 """)
 """Names of the codes met in real telegrams and in the SyM² trees. An unknown code stays a code."""
