@@ -26,7 +26,7 @@ START_WITHIN_S = 30.0
 def chromium() -> str | None:
     """The browser to use: `MESSWERK_CHROMIUM`, or the system's."""
     named = os.environ.get("MESSWERK_CHROMIUM")
-    return named or shutil.which("chromium") or shutil.which("chromium-browser")
+    return named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @dataclass(frozen=True)

@@ -36,14 +36,14 @@ def build(visitor: Visitor, recent: Recent, panels: Sequence[PanelLink], zone: Z
                 live.follow(lambda _: drawing.set_content(load_line(recent.load, language)))
             with sheet(say("Now"), "span-4"):
                 _now(live, language)
-            with sheet(say("Newest events"), "span-8"):
-                live.html(lambda o: events_list(o.events[:EVENTS_SHOWN], language, zone))
-            with box("span-4"), box("grid"):
-                with sheet(say("Evidence")):
-                    _evidence(live, language)
+            with box("span-8 stack"):
+                with sheet(say("Newest events")):
+                    live.html(lambda o: events_list(o.events[:EVENTS_SHOWN], language, zone))
                 if panels:
                     with sheet(say("Devices")):
                         _devices(panels, language)
+            with sheet(say("Evidence"), "span-4"):
+                _evidence(live, language)
     ui.timer(1.0, lambda: live.show(recent.overview))
 
 
