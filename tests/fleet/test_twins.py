@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from smllib.reader import SmlStreamReader
 
-from messwerk.e320 import E320, FirmwareParameters, RamMemory, UserSettings, Variant
-from messwerk.e320.faults import FaultyMeter
+from messwerk.e320 import E320, Error, FirmwareParameters, RamMemory, UserSettings, Variant
+from messwerk.e320.faults import FaultyMeter, read_plan
 from messwerk.errors import LocalError
 from messwerk.fleet.control import MAX_LINE, ControlSession
 from messwerk.fleet.loads import Constant, LookAhead, parse_load
@@ -272,3 +272,16 @@ def test_three_readers_through_a_pty(tmp_path: Path, mode: int, extended: bool) 
     if libsml.NAME:
         assert set(by_libsml) == set(frames[0])
         assert by_libsml[counted[0]] > frames[-1][counted[0]]
+
+
+def test_example_scenario() -> None:
+    """The scenario file among the examples is read, and does what its comments say."""
+    plan = read_plan((Path(__file__).parents[2] / "examples" / "bad_day.toml").read_text(encoding="utf-8"))
+    truth: list[str] = []
+    twin = make_twin()
+    faulty = FaultyMeter(twin.meter, plan, record=truth.append)
+    faulty.advance(PhasePowers.constant(3100, (1000.0, 0.0, 0.0)))
+    assert [json.loads(line)["type"] for line in truth] == [
+        "phase_missing", "neutral_lost", "power_cut", "bit_flips", "memory_damage",
+    ]  # fmt: skip
+    assert twin.meter.error_register == Error.REGISTER_CHECKSUM
