@@ -198,7 +198,7 @@ BATCHES = [
 ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(len(BATCHES))), seed=st.integers(0, 1000))
 def test_any_order_gives_the_same_evidence(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], seed: int

@@ -18,7 +18,7 @@ from .. import sml
 from ..errors import AttentionReceived, MesswerkError, PeerLost, SmlError
 from ..identity import ServerId
 from ..link.clock import Clock
-from ..link.endpoint import Source, chunks
+from ..link.endpoint import Source, chunks, is_live
 from ..link.tcp import TcpClient
 from ..sml import Attention
 from ..sml.session import Request, ResponseFile, SmlClient
