@@ -37,7 +37,7 @@ class ObisCode(bytes):
         if match := _LONG.match(text.strip()):
             parts = [
                 int(given if given is not None else default)
-                for given, default in zip(match.groups(), "1 0 0 0 0 255".split(), strict=True)
+                for given, default in zip(match.groups(), ("1", "0", "0", "0", "0", "255"), strict=True)
             ]
             if max(parts) > 255:
                 raise InvalidIdentifier(f"each part of an OBIS code is at most 255: {text!r}")

@@ -16,15 +16,13 @@ from messwerk.obis import ObisCode
 from messwerk.sml.leniency import Leniency
 from messwerk.sml.reading import (
     REDUCED_HINT,
-    EdlStatus,
-    FnnStatus,
     Reading,
     TelegramReading,
     decimal_text,
     octets_text,
     readings,
-    status_flags,
 )
+from messwerk.sml.status import EdlStatus, FnnStatus, status_flags
 from messwerk.units import VAR_HOUR, WATT, WATT_HOUR
 
 DZG = bytes.fromhex("0a01445a470002625a00")
@@ -181,6 +179,7 @@ def test_a_date_is_no_seconds_index() -> None:
         (0x80, EdlStatus(0)),
         (0x10100, None),
         (0x201C0104, None),
+        (0x1_001C_0104, None),
         (0, None),
     ],
 )

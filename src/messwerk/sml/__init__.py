@@ -51,7 +51,8 @@ from .messages import (
     ValueParameter,
 )
 from .outline import Element, outline
-from .reading import EdlStatus, FnnStatus, Reading, TelegramReading, readings
+from .reading import Reading, TelegramReading, readings
+from .status import EdlStatus, FnnStatus
 from .template import Telegrams, Template
 from .transport import Frame, FrameDecoder, Rejected, frame
 from .types import (

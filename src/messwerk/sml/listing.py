@@ -20,7 +20,8 @@ from .attention import attention_text
 from .messages import BODY_TAGS, COSEM_TAGS, LIST_TYPE
 from .names import ALTERNATIVE_NAMES, BODY_NAMES
 from .outline import Element, outline
-from .reading import decimal_text, octets_text, status_flags
+from .reading import decimal_text, octets_text
+from .status import status_flags
 from .transport import Frame
 from .types import (
     ChoiceRule,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from enum import IntFlag
 from typing import Any, Final, Union
 
 from ..errors import InvalidIdentifier
@@ -42,57 +41,8 @@ from .messages import (
     TupelParameter,
     ValueParameter,
 )
+from .status import EdlStatus, FnnStatus, alarms, exports, status_flags
 from .types import Integer, Unsigned
-
-# --- status words --------------------------------------------------------------------------
-
-
-class FnnStatus(IntFlag):
-    """Status word of FNN base meters (mME), an Unsigned32 that ends in 04.
-
-    Source: table in a meter maker's manual, agreeing with captures of six makers.
-    """
-
-    ABOVE_STARTING_POWER = 1 << 8
-    MAGNETIC_FIELD = 1 << 9
-    COVER_OPENED = 1 << 10
-    SUM_EXPORTS = 1 << 11
-    L1_EXPORTS = 1 << 12
-    L2_EXPORTS = 1 << 13
-    L3_EXPORTS = 1 << 14
-    WRONG_ROTATION = 1 << 15
-    RETURN_STOP = 1 << 16
-    FATAL_ERROR = 1 << 17
-    L1_VOLTAGE = 1 << 18
-    L2_VOLTAGE = 1 << 19
-    L3_VOLTAGE = 1 << 20
-
-
-class EdlStatus(IntFlag):
-    """Status word of the older EDL40 meters (eHZ), told by bit 7 of its low byte."""
-
-    ERROR = 1 << 0
-    SYNCHRONOUS = 1 << 1
-    CLOCK_SYNCHRONISED = 1 << 3
-    RETURN_STOP = 1 << 4
-    EXPORTS = 1 << 5
-    MAGNETIC_FIELD = 1 << 6
-
-
-_FNN_FIXED: Final = 0xFFE0_00FF
-"""Bits of the FNN word that do not vary: the identification 04 below, zeros above."""
-_FNN_MARK: Final = 0x04
-_EDL_MARK: Final = 0x80
-
-
-def status_flags(word: int) -> FnnStatus | EdlStatus | None:
-    """The flags of a status word, by the family its fixed bits show; None for other families."""
-    if word & _FNN_FIXED == _FNN_MARK:
-        return FnnStatus(word & ~_FNN_FIXED)
-    if word & _EDL_MARK:
-        return EdlStatus(word & sum(EdlStatus))
-    return None
-
 
 # --- one value -----------------------------------------------------------------------------
 
@@ -267,8 +217,8 @@ class TelegramReading:
         if (signed := self._watts(_SIGNED_POWER)) is not None:
             return signed
         if (magnitude := self._watts(_MAGNITUDE)) is not None:
-            exports = _exports(self.status)
-            return None if exports is None and magnitude else -magnitude if exports else magnitude
+            outwards = exports(self.status)
+            return None if outwards is None and magnitude else -magnitude if outwards else magnitude
         imported = next((power for code in _IMPORT_POWER if (power := self._watts(code)) is not None), None)
         exported = self._watts(_EXPORT_POWER)
         if imported is None and exported is None:
@@ -290,33 +240,10 @@ class TelegramReading:
     def hints(self) -> tuple[str, ...]:
         """What a person at the meter should know, in sentences; empty when all is well."""
         hints = [REDUCED_HINT] if self.reduced else []
-        for flag, hint in _ALARMS:
-            status = self.status
-            if status is not None and isinstance(status, type(flag)) and flag & status:
-                hints.append(hint)
+        hints += alarms(self.status)
         if self.power_w is None and self.get(bytes(_MAGNITUDE)) is not None:
             hints.append("the power has no direction: this meter's status word is of an unknown family")
         return tuple(hints)
-
-
-_ALARMS: Final = (
-    (FnnStatus.FATAL_ERROR, "the meter reports a fatal error"),
-    (FnnStatus.MAGNETIC_FIELD, "the meter has felt a magnet"),
-    (FnnStatus.COVER_OPENED, "the terminal cover has been opened"),
-    (FnnStatus.WRONG_ROTATION, "the phases are connected in the wrong order"),
-    (EdlStatus.ERROR, "the meter reports an error"),
-    (EdlStatus.MAGNETIC_FIELD, "the meter has felt a magnet"),
-)
-
-
-def _exports(status: FnnStatus | EdlStatus | None) -> bool | None:
-    """Whether the sum of the phases flows out, by the status word; None when it does not say."""
-    match status:
-        case FnnStatus():
-            return FnnStatus.SUM_EXPORTS in status
-        case EdlStatus():
-            return EdlStatus.EXPORTS in status
-    return None
 
 
 # --- from messages to readings -------------------------------------------------------------
@@ -492,7 +419,7 @@ def _put_right(telegram: TelegramReading) -> TelegramReading:
             entry = replace(entry, time=None)
         entries.append(entry)
     magnitude = telegram.get(bytes(_MAGNITUDE))
-    if magnitude is not None and telegram.get(bytes(_SIGNED_POWER)) is None and _exports(status):
+    if magnitude is not None and telegram.get(bytes(_SIGNED_POWER)) is None and exports(status):
         detail = f"-{magnitude.text} {magnitude.symbol or ''}".rstrip()
         path = f"GetListResponse.val_list[{telegram.entries.index(magnitude)}].value"
         deviations.append(Deviation(Leniency.DIRECTION_BIT, 0, path, detail))
@@ -517,6 +444,5 @@ def _has_dummies(entry: Reading) -> bool:
 
 
 __all__ = [
-    "REDUCED_HINT", "EdlStatus", "FnnStatus", "RawValue", "Reading", "TelegramReading",
-    "decimal_text", "octets_text", "readings", "status_flags",
+    "REDUCED_HINT", "RawValue", "Reading", "TelegramReading", "decimal_text", "octets_text", "readings",
 ]  # fmt: skip
