@@ -24,7 +24,7 @@ FILTERS: Final[dict[str, tuple[str, Callable[[MeterRow], bool]]]] = {
 }
 """Name in the address -> words and rule."""
 HEADS: Final = (
-    ("Meter", ""), ("Type", "wide-only"), ("Last reading", ""), ("Power now", "num"), ("Import", "num"),
+    ("Meter", ""), ("Type", "wide-only"), ("Last reading", ""), ("Power now", "num"), ("Import", "num desk-only"),
     ("Export", "num wide-only"), ("Gaps", "num desk-only"), ("Signatures", "num desk-only"), ("Time", "num wide-only"),
 )  # fmt: skip
 AGE_WORDS: Final = {Age.FRESH: "on time", Age.LATE: "late", Age.STALE: "stale"}
@@ -157,7 +157,7 @@ class _Board:
                 live.classes(age, lambda m: f"mark age-{m.age.value}")
                 live.title(age, lambda m: f"{say(AGE_WORDS[m.age])} · {utc_text(m.last_seen_utc)}")
             live.text("td", lambda m: language.power(m.power_w), "num")
-            live.text("td", lambda m: language.quantity(m.import_kwh, "kWh", 1), "num")
+            live.text("td", lambda m: language.quantity(m.import_kwh, "kWh", 1), "num desk-only")
             live.text("td", lambda m: language.quantity(m.export_kwh, "kWh", 1), "num wide-only")
             gaps = live.text("td", lambda m: language.number(m.gaps))
             live.classes(gaps, lambda m: f"num desk-only {'warn' if m.gaps else ''}")
