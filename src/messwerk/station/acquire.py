@@ -314,23 +314,27 @@ def acknowledgement(opening: sml.PublicOpenResponse) -> bytes:
 async def listen(
     source: Source, journal: Journal, clock: Clock, heard: Callable[[], None], arrived: Callable[[], None]
 ) -> None:
-    """Journal every telegram of an INFO interface until the source ends.
+    """Journal every telegram of an INFO interface; returns at the end of a file or pipe.
 
     `heard` is told of each telegram as its time is taken, `arrived` when it is durable; a bounded
     number waits for the disk in between, so that telegrams share commits.
-    Raises PeerLost or SourceError when the source is lost, and what the journal raises.
+    Raises PeerLost or SourceError when a live source is lost, and what the journal raises.
     """
     decoder = sml.FrameDecoder()
     commits: deque[asyncio.Future[int]] = deque()
-    async for piece in chunks(source):
-        received_utc = clock.utc()
-        for event in decoder.receive(piece):
-            if isinstance(event, sml.Frame):
-                batch = Batch(kind=Kind.INFO, source=str(source), raw=event.raw, received_utc=received_utc)
-                commit = asyncio.ensure_future(journal.append(batch))
-                commit.add_done_callback(lambda _: arrived())
-                commits.append(commit)
-                heard()
-        while commits and (commits[0].done() or len(commits) > TELEGRAMS_PENDING_MAX):
-            await commits.popleft()
-    await asyncio.gather(*commits)
+    try:
+        async for piece in chunks(source):
+            received_utc = clock.utc()
+            for event in decoder.receive(piece):
+                if isinstance(event, sml.Frame):
+                    batch = Batch(kind=Kind.INFO, source=str(source), raw=event.raw, received_utc=received_utc)
+                    commit = asyncio.ensure_future(journal.append(batch))
+                    commit.add_done_callback(lambda _: arrived())
+                    commits.append(commit)
+                    heard()
+            while commits and (commits[0].done() or len(commits) > TELEGRAMS_PENDING_MAX):
+                await commits.popleft()
+    finally:
+        await asyncio.gather(*commits, return_exceptions=True)
+    if is_live(source):
+        raise PeerLost(f"{source} closed the connection")
