@@ -113,7 +113,8 @@ def _values(path: str, given: ArrayLike, width: int, kind: int) -> NDArray[Any]:
     """The values of one field as Rust takes them."""
     array = np.asarray(given)
     if kind == _OCTETS:
-        if array.ndim != 2 or array.shape[1] != width or array.min(initial=0) < 0 or array.max(initial=0) > 255:
+        octets = array.dtype == np.uint8 or (array.min(initial=0) >= 0 and array.max(initial=0) <= 255)
+        if array.ndim != 2 or array.shape[1] != width or not octets:
             raise EncodeError(path=path, expected=f"octets of shape (n, {width})", found=f"shape {array.shape}")
         return np.ascontiguousarray(array, dtype=np.uint8)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
