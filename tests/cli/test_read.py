@@ -12,7 +12,19 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import MESSWERK, SERVER, command, connected, finish, meter_hangs_up, parsed, run, telegram, until
+from command_line import (
+    MESSWERK,
+    SERVER,
+    Call,
+    command,
+    connected,
+    finish,
+    meter_hangs_up,
+    parsed,
+    run,
+    telegram,
+    until,
+)
 
 from messwerk import __version__, sml
 from messwerk.link.serial import Pty
@@ -263,16 +275,15 @@ async def test_a_silent_meter_is_given_up() -> None:
         (b"just a note\n", "is not SML but text"),
     ],
 )
-def test_a_bad_file_is_named(tmp_path: Path, content: bytes, complaint: str) -> None:
+def test_a_bad_file_is_named(call: Call, tmp_path: Path, content: bytes, complaint: str) -> None:
     """Empty, foreign, cut and corrupt files each get their own sentence, and status 1."""
     path = tmp_path / "input"
     path.write_bytes(content)
     for options in ([], ["--json"]):
-        done = run("read", *options, str(path))
-        assert done.returncode == 1
-        assert complaint in done.stderr.replace("\n", " ")
-        assert done.stderr.startswith("error: ")
-        assert "Traceback" not in done.stderr
+        status, _, errors = call("read", *options, path)
+        assert status == 1
+        assert complaint in errors.replace("\n", " ")
+        assert errors.startswith("error: ")
 
 
 @pytest.mark.parametrize(
@@ -286,12 +297,11 @@ def test_a_bad_file_is_named(tmp_path: Path, content: bytes, complaint: str) -> 
         (["read", "--baud", "fast", "x"], 2, "--baud"),
     ],
 )
-def test_a_wrong_call_is_explained(args: list[str], status: int, complaint: str) -> None:
+def test_a_wrong_call_is_explained(call: Call, args: list[str], status: int, complaint: str) -> None:
     """Mistyped sources, commands and options are explained without a traceback."""
-    done = run(*args)
-    assert done.returncode == status
-    assert complaint in done.stderr
-    assert "Traceback" not in done.stderr
+    ended, _, errors = call(*args)
+    assert ended == status
+    assert complaint in errors
 
 
 def test_a_payload_that_cannot_be_decoded_is_rejected(tmp_path: Path) -> None:
@@ -341,17 +351,17 @@ def whole_frames(data: bytes) -> list[bytes]:
     return found
 
 
-def test_every_valid_telegram_of_every_real_meter_is_read(shared: Path) -> None:
+def test_every_valid_telegram_of_every_real_meter_is_read(call: Call, shared: Path) -> None:
     """All CRC-valid telegrams of the captures are read and no other, by an independent count."""
     total = 0
     for path in sorted((shared / "captures").glob("*.bin")):
         data = path.read_bytes()
         expected = whole_frames(data)
-        done = run("read", "--json", str(path))
-        telegrams, summary = parsed(done.stdout)
+        status, shown, _ = call("read", "--json", path)
+        telegrams, summary = parsed(shown)
         assert summary["telegrams"] == len(telegrams) == len(expected), path.name
         assert summary["bytes_skipped"] == len(data) - sum(len(frame) for frame in expected), path.name
-        assert done.returncode == (0 if expected else 1), path.name
+        assert status == (0 if expected else 1), path.name
         assert all(one["entries"] for one in telegrams), path.name
         total += len(expected)
     assert total > 100
