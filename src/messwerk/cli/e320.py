@@ -84,6 +84,7 @@ def run(
     if count > 1 and (serial or from_snapshot):
         raise LocalError("--serial and --from-snapshot are for one meter; leave --count away")
     variant, plan = Variant.parse(type_code), read_plan(_read(faults)) if faults else ()
+    saved = _read(from_snapshot).encode() if from_snapshot else b""
     parameters = FirmwareParameters(pin=pin, pin_protection=pin_protection)
     settings = UserSettings(pin_on=pin_protection, extended=extended)
     first = DeviceId.parse(device_id)
@@ -97,7 +98,7 @@ def run(
         folder = data / f"meter-{place:04d}"
         memory = RamMemory() if volatile else NonVolatile(folder, sync_every=1 if count <= FEW_METERS else SYNC_EVERY)
         if from_snapshot:
-            return restore(from_snapshot.read_bytes(), memory)
+            return restore(saved, memory)
         identity = DeviceId(first.maker, first.serial + place, first.block, first.medium)
         return E320(
             server_id=identity.server_id,
