@@ -152,6 +152,8 @@ async def test_a_recording_replays_as_it_was(tmp_path: Path) -> None:
     assert time.monotonic() - start >= 0.9
     assert done.stdout == live
     assert run("read", "--json", "--replay", str(recording), "--speed", "0").stdout == live
+    assert run("read", "--json", str(recording)).stdout == live, "named as a SOURCE it is read without waiting"
+    assert "2 telegrams, 0 violations" in run("lint", str(recording)).stdout
 
 
 def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:

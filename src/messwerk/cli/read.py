@@ -86,7 +86,7 @@ def _source(source: str | None, replay: Path | None, *, baud: int, speed: float)
 
 
 def _table(source: Source, intake: Intake) -> Output:
-    if not is_live(source) and not isinstance(source, ReplaySource):
+    if not is_live(source) and not (isinstance(source, ReplaySource) and source.speed):
         return LastOfEach()
     return LiveTable(str(source), intake.summary) if out.is_terminal else EveryTelegram()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Final, Self
@@ -145,7 +146,8 @@ def _words(telegram: TelegramReading) -> list[RenderableType]:
         words.append(f"\n{direction} {abs(power):f} W[/]")
     names = status_names(telegram)
     if names:
-        words.append(f"[dim]{' · '.join(name.replace('_', ' ') for name in names)}[/]")
+        shown = " · ".join(re.sub(r"\bl(?=[123]\b)", "L", name.replace("_", " ")) for name in names)
+        words.append(f"[dim]{shown}[/]")
     words += [f"[yellow]{escape(hint)}[/]" for hint in telegram.hints]
     return words
 

@@ -24,7 +24,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..errors import PeerLost, SourceError
 from .serial import BAUD, open_serial
 from .tcp import TcpClient
-from .trace import replay
+from .trace import is_recording, replay
 
 CHUNK: Final = 65536
 """Largest piece a source hands over at once. [bytes]"""
@@ -133,7 +133,9 @@ def parse_source(text: str, *, baud: int = BAUD) -> Source:
         raise SourceError(f"not a file name: {text!r}") from error
     if stat.S_ISDIR(mode):
         raise SourceError(f"{text} is a folder: name a file in it")
-    return SerialSource(text, baud) if stat.S_ISCHR(mode) else FileSource(path)
+    if stat.S_ISCHR(mode):
+        return SerialSource(text, baud)
+    return ReplaySource(path, speed=0) if stat.S_ISREG(mode) and is_recording(path) else FileSource(path)
 
 
 def _parse_url(text: str) -> Source:
