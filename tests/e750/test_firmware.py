@@ -8,9 +8,8 @@ import pytest
 
 from e750_rack import Central, Rack, central, leaves, powers
 from messwerk import sml
-from messwerk.e750 import DIRECT, BaseModule, Event
+from messwerk.e750 import DIRECT, LAN, BaseModule, Event
 from messwerk.e750 import object_names as names
-from messwerk.e750.communication_module import DEVICE_CLASS_LAN
 from messwerk.e750.firmware import BLOCK_SIZE, BOOTS_TRIED, LEGAL_LOG_ENTRIES, Firmware, LegalLog, Manifest
 from messwerk.errors import AttentionReceived, StoreDamaged
 from messwerk.signing import Curve, PrivateKey
@@ -128,7 +127,7 @@ def test_the_last_block_repeated_after_a_kill_finishes_the_download(tmp_path: Pa
 REFUSED = [
     ("not signed by the maker", Manifest.of(IMAGE, BM_CLASS, 2, legally_relevant=True).signed(
         PrivateKey.from_seed(Curve.P256, b"somebody")), "fe02"),
-    ("for another kind of module", manifest(device_class=DEVICE_CLASS_LAN), "fe09"),
+    ("for another kind of module", manifest(device_class=LAN.device_class), "fe09"),
     ("not newer", manifest(version=1), "fe09"),
     ("cut short", manifest()[:50], "fe02"),
     ("nonsense", b"x" * 40, "fe09"),
@@ -288,7 +287,7 @@ def test_a_communication_module_updates_itself_and_reboots(rack: Rack) -> None:
     """Remote upgrade of the CM: new version in its identity, upload and activation in its log book."""
     cm = rack.communication_module(download_key=MAKER.public)
     station = central(cm)
-    write(station, None, names.DOWNLOAD_START, manifest(7, device_class=DEVICE_CLASS_LAN, legal=False))
+    write(station, None, names.DOWNLOAD_START, manifest(7, device_class=LAN.device_class, legal=False))
     for number in range(1, 6):
         send_block(station, None, number)
     station.set(None, (names.ACTIVATE_FIRMWARE,), sml.Unsigned32(0))

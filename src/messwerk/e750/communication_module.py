@@ -34,8 +34,8 @@ from .push import LIVE_TUPLES_MAX, PushQueue
 from .routing import Conversation
 from .state import StateFile
 from .users import Users
+from .wan import LAN, Link, WanVariant
 
-DEVICE_CLASS_LAN: Final = bytes.fromhex("8181c78248ff")
 EXCHANGE_WITHIN_S: Final = 10.0
 """A module that does not answer on the bus for this long is disturbed. [design]"""
 EXCHANGES_WAITING_MAX: Final = 64
@@ -75,12 +75,13 @@ class CommunicationModule:
         folder: Path,
         *,
         credentials: Mapping[str, str],
+        variant: WanVariant = LAN,
         manufacturer: bytes = b"LGZ",
         activate_new: bool = True,
         download_key: PublicKey | None = None,
     ) -> None:
         self.server_id, self.bus, self.manufacturer = server_id, bus, manufacturer
-        self.device_class = DEVICE_CLASS_LAN
+        self.variant, self.link = variant, Link()
         self.now: float | None = None
         """Wall-clock time as last handed in; None before."""
         self.users = Users(credentials)
@@ -88,7 +89,7 @@ class CommunicationModule:
         self.operations = {number: PushQueue(server_id) for number in range(1, PUSH_OPERATIONS_MAX + 1)}
         """Push operations by number; the first sends everything at once, the others are off. [design]"""
         for number, operation in self.operations.items():
-            operation.enabled = number == 1
+            operation.enabled = number == 1 and variant.pushes
         self.lan = LanSettings()
         self.reboot_due = False
         self.sync_enabled = False
@@ -112,7 +113,7 @@ class CommunicationModule:
             self.log = LogBook(folder)
             on_failure.callback(self.log.close)
             self.firmware = Firmware(
-                folder, self.device_class, download_key=download_key,
+                folder, self.variant.device_class, download_key=download_key,
                 report=lambda event, details: self.report(event, details=details),
             )  # fmt: skip
             on_failure.callback(self.firmware.close)
@@ -180,6 +181,15 @@ class CommunicationModule:
     def report(self, event: Event, server_id: bytes = b"", details: str = "") -> None:
         """Write an event into the log book."""
         self.log.add(event, self.now, server_id, details)
+
+    def link_changed(self, up: bool, field_strength_dbm: int | None = None) -> None:
+        """Say that the wide-area link went down or came back; a push on its way is given up."""
+        if up != self.link.up:
+            self.report(Event.LINK_RETURNED if up else Event.LINK_LOST)
+        self.link.up, self.link.field_strength_dbm = up, field_strength_dbm
+        if not up:
+            for operation in self.operations.values():
+                operation.failed(self.now or 0.0)
 
     # --- pull ------------------------------------------------------------------------------
 
@@ -320,6 +330,8 @@ class CommunicationModule:
     def push_file(self, now: float, operation: int = 1) -> bytes | None:
         """The next file to send to the central station, or None: see PushQueue.file."""
         self.now = now
+        if not self.link.up or not self.variant.pushes:
+            return None
         queue = self.operations[operation]
         for device in self.devices.base_modules():
             if queue.wants_rows(device.server_id):

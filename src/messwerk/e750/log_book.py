@@ -56,6 +56,8 @@ class Event(IntEnum):
     NEUTRAL_RETURNED = 0x00E0000E
     VOLTAGE_LOST = 0x00E0000F
     VOLTAGE_RETURNED = 0x00100023
+    LINK_LOST = 0x00E00010
+    LINK_RETURNED = 0x00E00011
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..sml import Attention, Integer, TimeParameter, Tree, Unsigned, Unsigned8, Unsigned16, Unsigned32, ValueParameter
+from ..sml import (
+    Attention,
+    Integer,
+    Integer8,
+    TimeParameter,
+    Tree,
+    Unsigned,
+    Unsigned8,
+    Unsigned16,
+    Unsigned32,
+    ValueParameter,
+)
 from ..sml.messages import ProcParValue
 from ..sml.session import Refusal
 
@@ -103,6 +114,10 @@ def u16(value: int) -> ValueParameter:
 
 def u32(value: int) -> ValueParameter:
     return ValueParameter(Unsigned32(value))
+
+
+def i8(value: int) -> ValueParameter:
+    return ValueParameter(Integer8(value))
 
 
 def flag(value: bool) -> ValueParameter:

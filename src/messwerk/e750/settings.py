@@ -14,6 +14,7 @@ from .bus_application import identification
 from .firmware_tree import firmware_parameters
 from .parameters import Change, Parameter, flag, octets, to_flag, to_int, to_octets, u16, u32
 from .push import PushQueue, Source
+from .wan import LAN
 
 if TYPE_CHECKING:
     from .communication_module import CommunicationModule
@@ -23,6 +24,8 @@ LOG_ENTRIES_MAX: Final = RESPONSE_MESSAGES_MAX - 20
 INTERVAL_MAX_S: Final = 86_400
 TARGET_MAX: Final = 128
 STATUS_ALWAYS: Final = 1 << 1
+STATUS_NO_LINK: Final = 1 << 11
+"""Bit is 0 while the wide-area link is up. Source: gateway lineage."""
 STATUS_UNAUTHORISED: Final = 1 << 13
 """Bit is 0 while the central station takes what is pushed. Source: gateway lineage."""
 STATUS_TIME_UNCERTAIN: Final = 1 << 32
@@ -37,7 +40,7 @@ def module_parameters(module: CommunicationModule) -> Sequence[Parameter]:
     return (
         identification(
             module.server_id,
-            module.device_class,
+            module.variant.device_class,
             module.manufacturer,
             b"E750 CM",
             lambda: module.firmware.version,
@@ -45,11 +48,9 @@ def module_parameters(module: CommunicationModule) -> Sequence[Parameter]:
         Parameter(names.STATUS_WORD, lambda: sml.ValueParameter(sml.Unsigned64(status_word(module)))),
         _device_time(module),
         _synchronisation(module),
-        module.lan.parameters(),
-        Parameter(
-            names.PUSH_OPERATIONS,
-            children=tuple(_push(number, operation) for number, operation in module.operations.items()),
-        ),
+        module.link.parameters(),
+        *((module.lan.parameters(),) if module.variant is LAN else ()),
+        *((_pushes(module),) if module.variant.pushes else ()),
         module.users.parameters(),
         Parameter(names.REBOOT, None, lambda value: _reboot(module, value)),
         *firmware_parameters(module.firmware),
@@ -61,6 +62,7 @@ def status_word(module: CommunicationModule) -> int:
     """The module's own status word, in the gateway lineage's bits."""
     status = STATUS_ALWAYS
     status |= STATUS_UNAUTHORISED if module.push.failures else 0
+    status |= 0 if module.link.up else STATUS_NO_LINK
     return status | (STATUS_TIME_UNCERTAIN if module.now is None else 0)
 
 
@@ -112,6 +114,13 @@ def _synchronisation(module: CommunicationModule) -> Parameter:
             Parameter(names.SYNC_OFFSET, lambda: u32(module.sync_offset_s), set_offset),
             Parameter(names.NTP_ENABLED, lambda: flag(module.sync_enabled), set_enabled),
         ),
+    )
+
+
+def _pushes(module: CommunicationModule) -> Parameter:
+    return Parameter(
+        names.PUSH_OPERATIONS,
+        children=tuple(_push(number, operation) for number, operation in module.operations.items()),
     )
 
 
