@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oracle.kinds import KINDS
-
 from messwerk.sml.binary import plan_text
+from oracle.kinds import KINDS
 
 FUZZ = Path(__file__).parents[2] / "rust" / "fuzz"
 SEEDS = "".join(f"{kind.name}: {kind.stream.hex()}\n" for kind in KINDS)
