@@ -265,7 +265,8 @@ class E320:
 
     def light_by_bytes(self, octets: bytes, after_s: float = 0.0, baud: int = 9600) -> None:
         """An infrared head transmits these bytes onto the optical interface, behind what it still sends."""
-        if lit_s := lit_by_bytes(octets, baud):
+        lit_s = lit_by_bytes(octets, baud)
+        if lit_s and len(self._light_plan) + 2 <= LIGHT_PLAN:  # on and off together, or the light would stay on
             begin_s = self.light_free_after_s(after_s)
             self.light(THRESHOLD_LX, begin_s)
             self.light(0.0, begin_s + lit_s)
