@@ -28,7 +28,7 @@ def in_backticks(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def tests_in(path: Path) -> set[str]:
+def names_in(path: Path) -> set[str]:
     """Names of test functions and state machines in one file, classes included."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
@@ -66,4 +66,4 @@ def test_row_names_real_code_and_real_tests(row: list[str]) -> None:
         file, _, test = name.partition("::")
         path = ROOT / "tests" / file
         assert path.is_file(), f"{feature}: no test file tests/{file}"
-        assert not test or test in tests_in(path), f"{feature}: tests/{file} has no {test}"
+        assert not test or test in names_in(path), f"{feature}: tests/{file} has no {test}"
