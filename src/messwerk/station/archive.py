@@ -209,6 +209,10 @@ class Archive:
                 found[row["seconds_index"]] = row_digest(row)
         return found
 
+    def hot_of(self, meter_id: int) -> pa.Table:
+        """The rows of a meter that are not sealed yet."""
+        return self._hot_table(self._store.rows(_HOT + "WHERE meter_id = ? ORDER BY idx", (meter_id,)))
+
     def newest(self, meter_id: int, count: int) -> pa.Table:
         """The rows with the highest indices, ascending; at most `count`."""
         row = self._store.one(

@@ -252,14 +252,18 @@ def inputs_digest(
     readings: Sequence[BilledReading],
     sheets: Sequence[PriceSheet],
 ) -> str:
-    """SHA-256 over everything the amount depends on, in a stated order."""
+    """SHA-256 over everything the amount depends on, in a stated order.
+
+    That a reading stands on its quarter hour is an input, how exactly its UTC is known is not:
+    later sync points sharpen it and the bill stays the same bill.
+    """
     digest = hashlib.sha256(f"{FORMAT}|{bytes(server_id).hex()}|{month}|{start_utc}|{end_utc}".encode())
     for sheet in sheets:
         digest.update(f"|sheet {sheet.digest}".encode())
     for reading in readings:
         stated = (
-            f"|{reading.quarter_utc} {reading.signed.index} {reading.utc:.3f} {reading.uncertainty_s:.3f}"
-            f" {reading.key_fingerprint} {reading.verdict} {reading.disputed} "
+            f"|{reading.quarter_utc} {reading.signed.index} {reading.key_fingerprint} {reading.verdict}"
+            f" {reading.disputed} "
         )
         digest.update(stated.encode() + reading.signed.import_block + reading.signed.export_block)
         digest.update(reading.signed.signature_import + reading.signed.signature_export)

@@ -26,6 +26,7 @@ from ..link.tcp import RequestServer, serve_requests
 from .acquire import IndexRange, Plan, Puller, PullReport, PushSession, listen
 from .archive import Archive, SealReport
 from .calendar import QUARTER_S
+from .check import Check, Progress, Report
 from .events import Events
 from .gaps import missing_ranges
 from .ingest import Ingest, Outcome
@@ -229,6 +230,12 @@ class Station:
         if meter_id is None:
             return np.full(index.shape, np.nan)
         return self.live.state(meter_id).derived().model.utc_of(index)[0]
+
+    async def check(self, progress: Progress = lambda *_: None) -> Report:
+        """Prove the folder whole: digests, signatures, counts, bills. Nothing else runs meanwhile."""
+        async with self._processing:
+            check = Check(self.store, self.roster, self.archive, self.verifier, self.invoicing)
+            return await self._in_worker(check.run, progress)
 
     # --- pull ------------------------------------------------------------------------------
 
