@@ -99,6 +99,14 @@ def test_advance_equals_ticks(seed: int, blocks: list[int], mode: Mode) -> None:
     assert stepped.display_state() == forwarded.display_state()
 
 
+def test_leap_returns_the_last_telegram() -> None:
+    """n seconds at once end with the telegram that n ticks would have ended with."""
+    stepped, leaping = make(), make()
+    load = PhasePowers.constant(60, (1000.0, 200.0, -300.0))
+    telegrams = [stepped.tick(block) for block in load.blocks(1)]
+    assert [leaping.leap(load[:10]), leaping.leap(load[10:])] == [None, telegrams[-1]]
+
+
 def test_history_days_follow_operating_seconds() -> None:
     """Fast-forward over many days and small steps leave the same day values."""
     whole, pieces = make(), make()

@@ -93,7 +93,12 @@ class E320:
         """
         if len(powers) != 1:
             raise ValueError(f"a tick is one second, not {len(powers)}")
-        self._run(powers)
+        return self.leap(powers)
+
+    def leap(self, powers: PhasePowers) -> bytes | None:
+        """n seconds at once, saved once; returns the telegram of the last one as `tick` would."""
+        for block in powers.blocks(BLOCK_S):
+            self._run(block)
         if not self._save() or not self._on or self._now.uptime_s < START_UP_S:
             return None
         if self._state.error_register & Error.SECONDS_INDEX:
