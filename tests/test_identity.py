@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messwerk.errors import InvalidIdentifier
@@ -36,6 +36,7 @@ def test_what_is_no_server_id_is_refused(text: str) -> None:
         ServerId.parse(text)
 
 
+@settings(deadline=None)
 @given(
     st.from_regex(r"\A[A-Z]{3}\Z"),
     st.integers(0, 99_999_999),

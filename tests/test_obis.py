@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messwerk.errors import InvalidIdentifier
@@ -42,6 +42,7 @@ def test_a_code_has_exactly_six_bytes(octets: bytes) -> None:
         ObisCode(octets)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=6, max_size=6))
 def test_printing_and_reading_are_inverse(octets: bytes) -> None:
     """What we print can be typed back: str, hex and bytes agree for every code."""

@@ -37,7 +37,7 @@ def test_the_nonce_is_that_of_rfc_6979() -> None:
     )
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.sampled_from(list(Curve)), st.binary(max_size=200), st.binary(max_size=16))
 def test_what_was_signed_verifies_and_only_that(curve: Curve, content: bytes, seed: bytes) -> None:
     """A signature holds for its content and key, and for no other."""

@@ -122,7 +122,7 @@ def test_signatures_of_two_seconds_and_two_groups_cannot_be_swapped() -> None:
 registers = st.integers(-(2**63), 2**63 - 1)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.binary(min_size=1, max_size=14), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1),
     st.integers(-128, 127), st.tuples(*[registers] * 6),

@@ -29,7 +29,7 @@ MOST = 1000 // (LENGTH_MS + PAUSE_MS)
 # --- one channel ---------------------------------------------------------------------------
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 100)), min_size=1, max_size=80),
     st.integers(1, 100_000),
@@ -51,6 +51,7 @@ def test_pulses_given_and_owed_are_the_energy_to_the_last_one(
     assert channel.total + channel.owed <= exact + 1e-9 < channel.total + channel.owed + 1 + 1e-9
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(30, 500), st.integers(1, 60))
 def test_pulses_of_a_second_fit_into_it(owed: int, length_ms: int, spread_s: int) -> None:
     """Even spacing, at least 30 ms pulse and 30 ms pause, the last one ends within the second."""

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
 from e750_rack import CENTRAL, Rack, acknowledgement, powers
 from messwerk import sml
 from messwerk.e750 import BaseModule, CommunicationModule, Event
@@ -170,3 +177,55 @@ def test_a_dead_base_module_does_not_hold_up_the_others(rack: Rack) -> None:
     assert drain(cm) == ([], [900, 1800])
     dead.restore_power(60)
     assert drain(cm) == ([], [900])
+
+
+KILLED = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from e750_rack import Rack, acknowledgement, powers
+    from test_push import read
+    rack = Rack(Path(sys.argv[1]))
+    cm, module = rack.communication_module(), rack.base_module(period_s=5)
+    module.announce()
+    for second in range(100_000):
+        module.tick(powers(1, second))
+        while (file := cm.push_file(1e9)) is not None:
+            tuples, rows = read(file)
+            print("sent", *tuples, "rows", *rows, flush=True)
+            cm.push_received(acknowledgement(file))
+            print("done", flush=True)
+""")
+
+
+def test_kill_9_loses_no_row_and_sends_nothing_acknowledged_again(tmp_path: Path) -> None:
+    """Eight kills at any step: after each acknowledgement its content never comes again, and every row came."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(__file__).parents[up]) for up in (0, 1))}
+    acknowledged: set[tuple[str, int]] = set()
+    on_its_way: set[tuple[str, int]] = set()
+    ever_sent: set[tuple[str, int]] = set()
+    for kill in range(8):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(25 + 9 * kill)]
+        process.send_signal(signal.SIGKILL)
+        lines += [line for line in process.stdout.read().splitlines(True) if line.endswith("\n")]
+        process.wait()
+        process.stdout.close()
+        for line in lines:
+            kind, *words = line.split()
+            if kind == "done":
+                acknowledged |= on_its_way
+                continue
+            split = words.index("rows")
+            on_its_way = {("tuple", int(word)) for word in words[:split]}
+            on_its_way |= {("row", int(word)) for word in words[split + 1 :]}
+            ever_sent |= on_its_way
+            assert not on_its_way & acknowledged
+    rack = Rack(tmp_path)
+    cm, module = rack.communication_module(), rack.base_module(period_s=5)
+    module.announce()
+    rest = {("row", index) for index in drain(cm)[1]}
+    assert {index for kind, index in ever_sent | rest if kind == "row"} == set(rows_of(module))
+    rack.close()

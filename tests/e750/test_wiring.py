@@ -26,7 +26,7 @@ def three_wire_load(u: list[float], i1: complex, i3: complex) -> PhasePowers:
     return PhasePowers(apparent.real, apparent.imag, np.abs(voltage))
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(volts, min_size=3, max_size=3), amperes, angles, amperes, angles)
 def test_three_elements_without_neutral_equal_the_aron_circuit(
     u: list[float], a1: float, f1: float, a3: float, f3: float

@@ -288,6 +288,9 @@ def test_an_answer_that_would_not_fit_is_refused_as_busy() -> None:
     assert len(answers) <= 1024
     assert answers[-1] == (b"z", "Close")
     assert "fe15" in {word for _, word in answers}
+    device = Device()
+    served(messages, device)
+    assert len(device.seen) < 10, "what has no place in the answer is not executed either"
 
 
 def test_a_client_bounds_its_own_files() -> None:

@@ -220,8 +220,12 @@ class SmlServer:
                 return
             if message.group_no == skipped:
                 continue
-            bodies = yield from self._handle(message.body, server_id, broadcast)
-            failed = answer.bodies(message.transaction_id, bodies, server_id)
+            if answer.full:  # executing a request whose answer has no place would only cost time
+                answer.no_room(message.transaction_id, server_id)
+                failed = True
+            else:
+                bodies = yield from self._handle(message.body, server_id, broadcast)
+                failed = answer.bodies(message.transaction_id, bodies, server_id)
             if not failed or message.abort_on_error == AbortOnError.CONTINUE:
                 continue
             if message.abort_on_error == AbortOnError.SKIP_GROUP:
@@ -305,6 +309,7 @@ class _AnswerFile:
         self.payload = bytearray()
         self.messages = 0
         self.refusals = 0
+        self.full = False
 
     def add(self, transaction_id: bytes, body: Body) -> None:
         self.payload += encode([Message(transaction_id=transaction_id, body=body)])
@@ -315,14 +320,16 @@ class _AnswerFile:
             self.add(transaction_id, attention(server_id, number, detail))
         self.refusals += 1
 
+    def no_room(self, transaction_id: bytes, server_id: bytes) -> None:
+        """Refuse a request because its answer does not fit any more."""
+        self.full = True
+        self.attention(transaction_id, server_id, Attention.BUSY, "the answering file has no room left")
+
     def bodies(self, transaction_id: bytes, bodies: Sequence[Body], server_id: bytes) -> bool:
         """Add the answers to one request; returns whether it failed."""
-        if self.messages + len(bodies) > RESPONSE_MESSAGES_MAX:
-            self.attention(transaction_id, server_id, Attention.BUSY, "the answering file has no room left")
-            return True
         wire = encode([Message(transaction_id=transaction_id, body=body) for body in bodies])
-        if len(self.payload) + len(wire) > RESPONSE_BYTES_MAX:
-            self.attention(transaction_id, server_id, Attention.BUSY, "the answering file has no room left")
+        if self.messages + len(bodies) > RESPONSE_MESSAGES_MAX or len(self.payload) + len(wire) > RESPONSE_BYTES_MAX:
+            self.no_room(transaction_id, server_id)
             return True
         self.payload += wire
         self.messages += len(bodies)
