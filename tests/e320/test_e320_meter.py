@@ -105,6 +105,7 @@ def test_leap_returns_the_last_telegram() -> None:
     load = PhasePowers.constant(60, (1000.0, 200.0, -300.0))
     telegrams = [stepped.tick(block) for block in load.blocks(1)]
     assert [leaping.leap(load[:10]), leaping.leap(load[10:])] == [None, telegrams[-1]]
+    assert leaping.leap(load[:0]) is None
 
 
 def test_history_days_follow_operating_seconds() -> None:

@@ -97,6 +97,8 @@ class E320:
 
     def leap(self, powers: PhasePowers) -> bytes | None:
         """n seconds at once, saved once; returns the telegram of the last one as `tick` would."""
+        if not len(powers):
+            return None  # the last second has been told already
         for block in powers.blocks(BLOCK_S):
             self._run(block)
         if not self._save() or not self._on or self._now.uptime_s < START_UP_S:
