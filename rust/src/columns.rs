@@ -806,3 +806,48 @@ fn same_form_anywhere(raw: &[u8], form: &[u8], mask: &[u8]) -> bool {
     step(last); // overlaps the step before where the length is no multiple
     wrong == [0; LANES]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_agree_under_their_mask_and_only_there() {
+        for length in [LANES, LANES + 1, 100, 128] {
+            let raw: Vec<u8> = (0..length + 16).map(|at| at as u8 ^ 0x80).collect();
+            let form = raw[8..8 + length].to_vec();
+            let mask: Vec<u8> = (0..length).map(|at| if at % 3 == 0 { 0 } else { 0xFF }).collect();
+            let masked: Vec<u8> = form.iter().zip(&mask).map(|(byte, mask)| byte & mask).collect();
+            assert!(same_form(&raw, &masked, &mask));
+            for at in 0..length {
+                let mut other = raw.clone();
+                other[8 + at] ^= 1;
+                assert_eq!(same_form(&other, &masked, &mask), mask[at] == 0, "byte {at} of {length}");
+                assert_eq!(same_form_anywhere(&other, &masked, &mask), mask[at] == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_pair_of_1b_leaves_the_fast_path_at_every_place() {
+        let raw = vec![0x76; 120];
+        let (form, mask) = (vec![0; 104], vec![0; 104]);
+        assert!(same_form(&raw, &form, &mask));
+        for at in 8..112 {
+            let mut other = raw.clone();
+            other[at..at + 2].fill(0x1B);
+            assert!(!same_form(&other, &form, &mask), "{at}");
+        }
+    }
+
+    #[test]
+    fn integers_of_every_width_are_loaded_from_their_end() {
+        let raw = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0xFF, 0xFE];
+        for width in 1..=8 {
+            let bytes = &raw[10 - width..];
+            for signed in [false, true] {
+                assert_eq!(integer_before(&raw, 10, width as u32, signed), crate::tl::integer(bytes, signed));
+            }
+        }
+    }
+}

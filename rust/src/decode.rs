@@ -162,7 +162,7 @@ pub struct Checksum {
 pub fn checksum(data: &[u8], start: usize, crc: usize, strict: bool) -> Result<Checksum, Fault> {
     let head = tl::head(data, crc)?;
     if head.kind != Kind::Unsigned || head.length > 2 {
-        return Err(Fault::unexpected(crc, "an unsigned of at most 2 bytes"));
+        return Err(Fault::unexpected(crc, "unsigned of at most 2 bytes"));
     }
     let wire = tl::integer(&data[head.body..head.next()], false) as u16;
     let covered = &data[start..crc];
@@ -320,19 +320,20 @@ impl<'plan, 'data, B: Builder<'data>> Reader<'_, 'plan, 'data, B> {
     }
 
     /// The element at `at` when it is a `kind` of at most `width` bytes.
-    #[inline]
+    #[inline(always)]
     fn expect(&self, at: usize, kind: Kind, width: usize) -> Result<Head, Fault> {
         let head = tl::head(self.data, at)?;
-        if head.kind == kind && head.length <= width {
-            return Ok(head);
+        if head.kind == kind && head.length <= width { Ok(head) } else { Err(Self::other_kind(at, kind, width)) }
+    }
+
+    #[cold]
+    fn other_kind(at: usize, kind: Kind, width: usize) -> Fault {
+        match kind {
+            Kind::Integer | Kind::Unsigned => {
+                Fault::unexpected(at, format!("{} of at most {}", kind.name(), tl::bytes(width)))
+            }
+            _ => Fault::unexpected(at, kind.name()),
         }
-        Err(Fault::unexpected(
-            at,
-            match kind {
-                Kind::Integer | Kind::Unsigned => format!("{} of at most {width} bytes", kind.name()),
-                _ => kind.name().to_string(),
-            },
-        ))
     }
 
     #[inline]

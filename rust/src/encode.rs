@@ -249,7 +249,7 @@ impl<'plan> Writer<'plan> {
     }
 
     fn declared_integer(&mut self, signed: bool, width: usize, value: &Bound<'_, PyAny>) -> Result<(), Failure> {
-        let limit = || format!("{} of at most {width} bytes", if signed { "integer" } else { "unsigned" });
+        let limit = || format!("{} of at most {}", if signed { "integer" } else { "unsigned" }, tl::bytes(width));
         match self.plan.sized(value) {
             Some((given, own)) if given == signed && own <= width => self.sized_integer(signed, own, value),
             Some(_) => self.wrong(value, &limit()),

@@ -136,13 +136,18 @@ impl Fault {
             | Wrong::Continuation(byte)
             | Wrong::LengthTooShort(byte) => format!("{byte:02x}"),
             Wrong::TooManyTlBytes | Wrong::TooDeep(_) | Wrong::TreesTooDeep | Wrong::TooManyMessages => "more".into(),
-            Wrong::ListTooLong { elements, left } => format!("{elements} elements in {left} bytes"),
-            Wrong::ElementTooLong { bytes, left } => format!("{bytes} bytes where {left} are left"),
-            Wrong::BooleanWidth(bytes) | Wrong::IntegerWidth(bytes) => format!("{bytes} bytes"),
+            Wrong::ListTooLong { elements, left } => format!("{elements} elements in {}", bytes(*left)),
+            Wrong::ElementTooLong { bytes, left } => format!("{} where {left} are left", self::bytes(*bytes)),
+            Wrong::BooleanWidth(width) | Wrong::IntegerWidth(width) => bytes(*width),
             Wrong::Checksum { found, .. } => format!("{found:#06x}"),
             Wrong::Unexpected(_) => describe(data, self.offset),
         }
     }
+}
+
+/// A number of bytes in words.
+pub fn bytes(count: usize) -> String {
+    if count == 1 { "1 byte".into() } else { format!("{count} bytes") }
 }
 
 /// The element at `offset` in words.
@@ -152,7 +157,7 @@ fn describe(data: &[u8], offset: usize) -> String {
         Ok(head) => {
             let shown = &data[offset..head.next().min(offset + 12)];
             let hex: Vec<String> = shown.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{} of {} bytes ({})", head.kind.name(), head.length, hex.join(" "))
+            format!("{} of {} ({})", head.kind.name(), bytes(head.length), hex.join(" "))
         }
         Err(_) if offset >= data.len() => "the end of the data".into(),
         Err(_) if data[offset] == 0 => "an end mark 00".into(),

@@ -227,7 +227,7 @@ def test_an_error_names_offset_path_expected_and_found() -> None:
     assert isinstance(error, DecodeError)
     assert error.path == "GetListResponse.val_list[1].unit"
     assert file[error.offset : error.offset + 2] == b"\x52\x1e"
-    assert str(error).endswith("expected unsigned of at most 1 bytes, found integer of 1 bytes (52 1e)")
+    assert str(error).endswith("expected unsigned of at most 1 byte, found integer of 1 byte (52 1e)")
     assert len(decoded.messages) == 2
     with pytest.raises(DecodeError, match="val_list"):
         sml.decode(file, strict=True)
