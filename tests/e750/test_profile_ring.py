@@ -133,3 +133,17 @@ def test_a_kill_while_the_file_was_made_does_no_harm(tmp_path: Path) -> None:
     with LoadProfile(tmp_path / "profile", OWNER, capacity=4) as profile:
         profile.append(row(1))
         assert indices(profile) == [1]
+
+
+def test_a_file_cut_short_still_gives_its_whole_rows(tmp_path: Path) -> None:
+    """A copy that was interrupted: the rows that are there are read, new ones find their place."""
+    path = tmp_path / "profile"
+    with LoadProfile(path, OWNER, capacity=4) as profile:
+        for index in (1, 2, 3):
+            profile.append(row(index))
+    path.write_bytes(path.read_bytes()[: _HEADER.size + 2 * _ROW_SIZE + 17])
+    with LoadProfile(path, OWNER, capacity=4) as profile:
+        assert indices(profile) == [1, 2]
+        profile.append(row(4))
+    with LoadProfile(path, OWNER, capacity=4) as profile:
+        assert indices(profile) == [1, 2, 4]
