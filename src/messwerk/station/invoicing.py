@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from ..errors import LocalError
+from ..errors import EvidenceError, LocalError
 from ..identity import ServerId
 from ..link.clock import Clock
 from .archive import Archive, signed_tuples
@@ -26,6 +26,7 @@ from .billing import Bill, BilledReading, head, make_bill, reading_rows
 from .calendar import local_day, midnight_utc, month_bounds, months_between
 from .intervals import intervals
 from .live import Live
+from .proof import make_package
 from .roster import Roster
 from .store import Store, microseconds
 from .tariff import DEFAULT_SHEET, PriceSheet
@@ -211,6 +212,19 @@ class Invoicing:
         return _PAGES.get_template("bill.html").render(
             bill=document, days=_days(document, readings, self._zone), number=_number, moment=_moment
         )
+
+    def proof(self, bill_id: str) -> bytes:
+        """The proof package of a bill, made from the archive as it is now.
+
+        Raises EvidenceError when the archive no longer gives this bill.
+        """
+        document, _ = self._document(bill_id)
+        meter_id = self._roster.require(bytes.fromhex(document["server_id"]))
+        bill = self.compute(meter_id, document["month"])
+        if bill is None or bill.inputs_digest != document["inputs_digest"]:
+            raise EvidenceError(f"the archive no longer gives bill {bill_id}: run `messwerk station check`")
+        points = [point for point, _, _ in self._live.state(meter_id).derived().model.residuals()]
+        return make_package(bill, self.html(bill_id), self._roster.keys(meter_id), points)
 
 
 def _row(document: Mapping[str, Any]) -> BillRow:

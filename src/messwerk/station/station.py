@@ -377,6 +377,10 @@ class Station:
         """Make (or make again) the bill of one month, also where values are missing."""
         return await self._in_worker(self.invoicing.make, self.roster.require(server_id), month)
 
+    async def bill_proof(self, bill_id: str) -> bytes:
+        """The proof package of a bill: a zip file that `messwerk verify` checks offline."""
+        return await self._in_worker(self.invoicing.proof, bill_id)
+
     async def _bill_forever(self) -> None:
         while True:
             await self.make_bills()
