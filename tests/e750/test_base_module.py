@@ -241,6 +241,25 @@ def test_a_token_makes_the_next_second_a_boundary(rack: Rack) -> None:
     assert [row.index for row in module.profile.rows()] == [501, 1401]
 
 
+def test_another_period_can_be_chosen(rack: Rack) -> None:
+    """Five minutes instead of fifteen: rows from then on, the registers' own history stays; odd lengths refused."""
+    module = rack.base_module(period_phase=450)
+    module.advance(powers(500))
+    path = (names.SETTINGS, names.PERIOD_LENGTH)
+
+    def set_length(seconds: int) -> bytes:
+        tree = sml.Tree(parameter_name=names.PERIOD_LENGTH, parameter_value=sml.ValueParameter(sml.Unsigned16(seconds)))
+        request = sml.SetProcParameterRequest(parameter_tree_path=path, parameter_tree=tree)
+        return ask(module, request).attentions[0].attention_no[-2:]
+
+    assert set_length(420).hex() == "fe09"
+    assert set_length(300).hex() == "fd00"
+    module.advance(powers(700))
+    assert [row.index for row in module.profile.rows()] == [450, 750, 1050]
+    (body,) = pack(module, None, None).answer()
+    assert body.reg_period == 300
+
+
 @pytest.mark.parametrize(
     ("value", "attention"),
     [(sml.Unsigned16(900), "fe09"), (b"\x00", "fe0f"), (True, "fe0f"), (sml.Integer16(-1), "fe09")],

@@ -50,7 +50,6 @@ from .wiring import without_neutral
 
 PERIOD_S: Final = 900
 """Length of a load profile period. [s]"""
-PERIODS_ALLOWED_S: Final = (60, 300, 900, 1800, 3600)
 RESERVE_S: Final = 7 * 86_400
 """How long the seconds index goes on counting without supply. Source: E750 brochure, 7 days."""
 SYNC_TOLERANCE_S: Final = 30
@@ -329,6 +328,13 @@ class BaseModule:
     def synchronise_now(self) -> None:
         """A token says: this second is a boundary. The next tuple starts an interval."""
         self.synchronise((self.seconds_index + 1) % self.period_s)
+
+    def set_period(self, period_s: int) -> None:
+        """Keep a load profile of another period, which divides the hour; rows kept so far stay."""
+        self.period_s, self.period_phase = period_s, self.period_phase % period_s
+        self.latch(STATUS_PARAMETER_CHANGED)
+        self.report(Event.PARAMETER_CHANGED, f"period {period_s} s")
+        self._save(durable=True)
 
     def set_ratios(self, ct_ratio: int, vt_ratio: int) -> None:
         """Take other instrument transformers into account; a parameter change is reported."""

@@ -21,6 +21,8 @@ from .profile_messages import LIST_ROWS_MAX, list_responses, pack_response, sele
 if TYPE_CHECKING:
     from .base_module import BaseModule, Reading
 
+PERIODS_ALLOWED_S: Final = (60, 300, 900, 1800, 3600)
+"""Lengths of a load profile period that can be set. [design]"""
 SIGNATURE_PROFILES: Final = {Curve.P192: 1, Curve.P256: 2, Curve.BP256: 3}
 """Number of a curve in the module's settings and identification. [design]"""
 RATIO_MAX: Final = 20_000
@@ -137,7 +139,7 @@ class BusService(BusApplication):
             names.SETTINGS,
             children=(
                 Parameter(names.PERIOD_PHASE, lambda: u16(module.period_phase), self._set_phase),
-                Parameter(names.PERIOD_LENGTH, lambda: u16(module.period_s)),
+                Parameter(names.PERIOD_LENGTH, lambda: u16(module.period_s), self._set_period),
                 Parameter(names.SIGNATURE_PROFILE, lambda: u8(SIGNATURE_PROFILES[module.key.curve])),
                 Parameter(names.CT_RATIO, lambda: u32(module.ct_ratio), self._set_ct_ratio),
                 Parameter(names.VT_RATIO, lambda: u32(module.vt_ratio), self._set_vt_ratio),
@@ -154,6 +156,12 @@ class BusService(BusApplication):
             self.module.synchronise(phase)
 
         return change
+
+    def _set_period(self, value: sml.messages.ProcParValue) -> Change:
+        period = to_int(value, 1, 3600)
+        if period not in PERIODS_ALLOWED_S:
+            raise Refusal(Attention.OUT_OF_RANGE, f"a period is one of {PERIODS_ALLOWED_S} s")
+        return lambda: self.module.set_period(period)
 
     def _set_ct_ratio(self, value: sml.messages.ProcParValue) -> Change:
         if not self.module.variant.current_transformers:
