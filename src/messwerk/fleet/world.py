@@ -146,8 +146,7 @@ class World:
             at = 0
             while at < len(powers):
                 stop = min(at + QUARTER_S - (start + at) % QUARTER_S, len(powers))
-                self.e320.advance(powers[at : stop - 1])
-                yield start + stop, self.e320.tick(powers[stop - 1 : stop])
+                yield start + stop, self.e320.leap(powers[at:stop])
                 at = stop
 
     def close(self) -> None:
