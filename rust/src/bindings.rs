@@ -169,11 +169,11 @@ fn read_columns<'py>(
     data: &[u8],
     max_frame: usize,
     strict: bool,
-    templates: bool,
+    forms: bool,
 ) -> PyResult<(Bound<'py, PyDict>, Vec<Bound<'py, PyTuple>>)> {
     let py = plan.py();
     check_max_frame(max_frame)?;
-    let options = columns::Options { max_frame, strict, templates };
+    let options = columns::Options { max_frame, strict, forms };
     let plan = &plan.get().plan;
     let columns = py.detach(|| columns::read(plan, data, &options)).map_err(PyValueError::new_err)?;
     let result = PyDict::new(py);

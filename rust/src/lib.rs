@@ -8,11 +8,13 @@ pub mod checksums;
 pub mod columns;
 pub mod crc;
 pub mod decode;
+mod forms;
 pub mod frame;
 
 pub mod memory;
 pub mod path;
 pub mod plan;
+mod rows;
 pub mod template;
 pub mod tl;
 

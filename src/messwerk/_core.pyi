@@ -64,7 +64,7 @@ class Array:
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 def columns(
-    plan: Plan, data: bytes, max_frame: int, strict: bool, templates: bool
+    plan: Plan, data: bytes, max_frame: int, strict: bool, forms: bool
 ) -> tuple[dict[str, Any], list[tuple[bytes, int, Array, Array, Array]]]:
     """Counters and arrays by name; (code, unit, value, scaler, valid) of every column."""
 

@@ -1,4 +1,4 @@
-"""Columns: the same telegrams, the same values as the object path, with and without templates."""
+"""Columns: the same telegrams, the same values as the object path, with and without known forms."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def agree(stream: bytes, *, oracle: bool = False) -> Columns:
     """All paths accept the same telegrams and read the same values from them."""
     result = None
     for strict in (True, False):
-        fast = _columns(stream, 8192, strict, templates=True)
-        plain = _columns(stream, 8192, strict, templates=False)
+        fast = _columns(stream, 8192, strict, forms=True)
+        plain = _columns(stream, 8192, strict, forms=False)
         rows = rows_of(fast)
         assert rows == rows_of(plain)
         for name in ("telegrams", "rejected", "bytes_skipped", "dropped", "deviations", "left_out"):
@@ -114,11 +114,11 @@ def test_captures_on_every_path(shared: Path) -> None:
         agree(stream, oracle=True)
     table = agree(b"".join(streams) * 3)
     assert table.telegrams == 3 * 108
-    assert table.matched > 280  # the templates did the work
+    assert table.matched > 280  # known forms did the work
 
 
 def test_every_synthetic_kind_on_every_path() -> None:
-    """Deviations too: twice each, so that a template is learnt where one may be."""
+    """Deviations too: twice each, so that their forms become known."""
     for kind in KINDS:
         agree(kind.stream * 3, oracle=True)
     agree(b"".join(kind.stream for kind in KINDS) * 3)
@@ -127,7 +127,7 @@ def test_every_synthetic_kind_on_every_path() -> None:
 @given(st.data())
 @settings(max_examples=60)
 def test_damaged_streams_on_every_path(data: st.DataObject) -> None:
-    """A template must not let anything pass that the reader would refuse, nor refuse what it takes."""
+    """A known form must not let anything pass that the reader would refuse, nor refuse what it takes."""
     stream = b"".join(data.draw(st.lists(st.sampled_from([kind.stream for kind in KINDS]), min_size=1, max_size=3)))
     agree(stream + data.draw(strategies.mutated(stream)) + stream)
 
@@ -135,7 +135,7 @@ def test_damaged_streams_on_every_path(data: st.DataObject) -> None:
 @given(strategies.files)
 @settings(max_examples=40)
 def test_generated_files_on_every_path(file: tuple[sml.Message, ...]) -> None:
-    """Whatever the language can say, repeated so that it becomes a template."""
+    """Whatever the language can say, repeated so that its form becomes known."""
     agree(sml.frame(sml.encode(file)) * 3)
 
 
@@ -238,7 +238,7 @@ def test_object_names_are_bounded() -> None:
 
 
 def test_many_kinds_of_meters_share_a_stream() -> None:
-    """Templates of equal length, and of different ones, are told apart by their structure."""
+    """Forms of equal length, and of different ones, are told apart by their structure."""
     kinds = [
         wire(push(entry(f"0100{code:02x}0700ff", b"\x55" + bytes([0, 0, 0, code]), unit=W), server=bytes([code]) * 9))
         for code in range(1, 60)

@@ -127,9 +127,9 @@ fn repaired(data: &[u8]) -> Vec<u8> {
     file
 }
 
-/// With templates and without, strict and not: the same rows and counters.
+/// With known forms and without, strict and not: the same rows and counters.
 pub fn columns(data: &[u8]) -> u64 {
-    // The file in the data comes three times in frames, so that it may become a template.
+    // The file in the data comes three times in frames, so that its form becomes known.
     let (options, rest) = data.split_first().unwrap_or((&0, &[]));
     let mut stream = rest.to_vec();
     if options & 1 == 1 {
@@ -138,9 +138,8 @@ pub fn columns(data: &[u8]) -> u64 {
     }
     let mut behaviour = Vec::new();
     for strict in [false, true] {
-        let read = |templates| {
-            columns::read(&PLAN, &stream, &Options { max_frame: 8192, strict, templates }).expect("a good plan")
-        };
+        let read =
+            |forms| columns::read(&PLAN, &stream, &Options { max_frame: 8192, strict, forms }).expect("a good plan");
         let (fast, plain) = (read(true), read(false));
         same(&fast, &plain);
         behaviour.push([

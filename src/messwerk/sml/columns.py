@@ -78,7 +78,7 @@ class Columns:
     """Numbers without a place: beyond 63 bits, a second one of the same code, another unit than its
     column's, an object name that is no OBIS code, or more than 256 codes."""
     matched: int
-    """Telegrams that fitted the form of an earlier one and needed no parsing."""
+    """Telegrams of the same form as an earlier one, which needed no parsing."""
 
     _server_ends: NDArray[np.int64]
     _server_octets: NDArray[np.uint8]
@@ -146,12 +146,12 @@ def columns(data: bytes, *, max_frame: int = MAX_FRAME, strict: bool = False) ->
     place, nothing is copied. Oracle: the object path, in `tests/sml/test_columns.py`.
     Raises LocalError for a `max_frame` outside 16 bytes … 4 MiB.
     """
-    return _columns(data, max_frame, strict, templates=True)
+    return _columns(data, max_frame, strict, forms=True)
 
 
-def _columns(data: bytes, max_frame: int, strict: bool, *, templates: bool) -> Columns:
+def _columns(data: bytes, max_frame: int, strict: bool, *, forms: bool) -> Columns:
     try:
-        found, named = _core.columns(_PLAN, data, max_frame, strict, templates)
+        found, named = _core.columns(_PLAN, data, max_frame, strict, forms)
     except ValueError as error:
         raise LocalError(str(error)) from None
     counters = ("telegrams", "rejected", "bytes_skipped", "dropped", "deviations", "left_out", "matched")
