@@ -7,6 +7,11 @@ CPU time of one core, the best of several repeats over data in memory. Everybody
 CRC; SmlLib does not check those of the messages. Streams: the captures where they lie beside the
 checkout, else three kinds of synthetic meters; and a fleet of E320-like meters, each with its own
 server ID, index, registers and power.
+
+How near the limit: a study put telegrams of 300 bytes at 16 million/s a core, with six values and no
+validity. Columns reach about half of that. A row of eight numbers takes 130 bytes of result, and
+touching that memory costs a quarter of the time; a fifth is the checksums (each byte once, the
+frame's follows from its messages'), a tenth each the comparison with the form, the loads and stores.
 """
 
 from __future__ import annotations
