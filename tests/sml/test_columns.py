@@ -176,6 +176,7 @@ def test_a_table_by_code_row_and_arrow() -> None:
     assert table.bytes_skipped == 5
     assert table.time.tolist() == [7, 0x00BC614E]
     assert table.index_valid.tolist() == [True, True]
+    assert table.index.tolist() == table.time.tolist()
     assert table.status_valid.tolist() == [True, False]
     energy, power = table["1.8.0"], table["1-0:16.7.0*255"]
     assert energy.value.tolist() == [0xBC614E, 0]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messwerk import sml
-from messwerk.errors import ChecksumMismatch, DecodeError
+from messwerk.errors import ChecksumMismatch, DecodeError, LocalError
 from messwerk.sml.transport import LARGEST_MAX_FRAME
 from oracle import strategies
 from oracle import transport as oracle
@@ -191,7 +191,7 @@ def test_a_frame_is_bounded_to_the_byte() -> None:
         decoder.receive(whole)
         assert decoder.telegrams == telegrams
     for wrong in (15, LARGEST_MAX_FRAME + 1):
-        with pytest.raises(ValueError, match="max_frame is 16 to 4194304 bytes"):
+        with pytest.raises(LocalError, match="max_frame is 16 to 4194304 bytes"):
             sml.FrameDecoder(max_frame=wrong)
 
 

@@ -98,6 +98,12 @@ class Columns:
         return iter(self.columns)
 
     @property
+    def index(self) -> NDArray[np.uint32]:
+        """Seconds index of each row, 0 where `index_valid` is False."""
+        index: NDArray[np.uint32] = np.where(self.index_valid, self.time, np.uint32(0))
+        return index
+
+    @property
     def index_valid(self) -> NDArray[np.bool_]:
         """Rows whose `time` is a seconds index."""
         valid: NDArray[np.bool_] = self.time_kind == SECONDS_INDEX

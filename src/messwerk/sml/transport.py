@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .. import _core
-from ..errors import ChecksumMismatch, DecodeError, SmlError
+from ..errors import ChecksumMismatch, DecodeError, LocalError, SmlError
 from .leniency import Deviation, Leniency
 
 MAX_FRAME: Final = 8192
@@ -62,7 +62,11 @@ class FrameDecoder:
     """
 
     def __init__(self, *, max_frame: int = MAX_FRAME, strict: bool = False) -> None:
-        self._decoder = _core.FrameDecoder(max_frame, strict)
+        """Raises LocalError for a `max_frame` out of bounds."""
+        try:
+            self._decoder = _core.FrameDecoder(max_frame, strict)
+        except ValueError as error:
+            raise LocalError(str(error)) from None
 
     @property
     def telegrams(self) -> int:
