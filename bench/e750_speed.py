@@ -80,13 +80,16 @@ def live_share(rack: Rack) -> float:
 
 
 def profile_pull_s(rack: Rack) -> float:
-    """Time from request to decoded rows, for three months of signed quarter hours."""
+    """Time from request to decoded rows, for three months of signed quarter hours; the best of three."""
     day = powers(86_400)
     for _ in range(DAYS):
         rack.modules[0].advance(day)
-    begin = time.perf_counter()
-    rack.pull()
-    return time.perf_counter() - begin
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        rack.pull()
+        times.append(time.perf_counter() - begin)
+    return min(times)
 
 
 def fleet_share(folder: Path, stack: ExitStack) -> float:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import LocalError
 from ..identity import ServerId
 from ..metrology import FoldState, Mode, PhasePowers, PulseOutput, Registers, fold, wh_tenths
+from ..metrology.accuracy import ErrorModel
 from ..metrology.registers import MWS_PER_WH_TENTH
 from ..seconds_index import SECONDS_INDEX_MAX, SecondsIndex
 from ..signing import PrivateKey, PublicKey
@@ -129,11 +130,14 @@ class BaseModule:
         vt_ratio: int = 1,
         manufacturer: bytes = b"LGZ",
         download_key: PublicKey | None = None,
+        errors: ErrorModel | None = None,
     ) -> None:
         self.server_id, self.key, self.bus = server_id, key, bus
         self.variant, self.manufacturer = variant, manufacturer
         self.three_wire = three_wire
         """Connected without neutral on purpose (Aron)."""
+        self.errors = errors
+        """What the measuring elements get wrong; None is a perfect module."""
         self.neutral_connected = True
         """Whether the neutral terminal is wired; it may break at any time in a four-wire network."""
         self.ct_ratio, self.vt_ratio = ct_ratio, vt_ratio
@@ -215,6 +219,8 @@ class BaseModule:
             raise LocalError(f"base module {self.server_id} has no supply: restore its power first")
         if not self._has_neutral:
             powers = without_neutral(powers)
+        if self.errors is not None:
+            powers = self.errors.distort(powers)
         n, first = len(powers), self.seconds_index + 1
         if first + n > SECONDS_INDEX_MAX:
             raise LocalError("the seconds index has run out after 136 years: start a new module")
