@@ -184,9 +184,12 @@ class System:
         self.station = Station(options.data / "station", self.clock, settings)
         self._open.push_async_callback(self.station.close)
         await self.station.serve_push(options.host, options.push_port)
-        self.station.add_module(options.host, options.pull_port, username=PUSH_USER, password=PUSH_PASSWORD)
+        own = self.station.add_module(options.host, options.pull_port, username=PUSH_USER, password=PUSH_PASSWORD)
+        for entered in self.station.modules():
+            if entered != own:  # by a run with another --port
+                self.station.remove_module(entered)
         self.station.add_info_source(TcpSource(options.host, options.info_port))
-        await self.station.start()
+        await self.station.start(pulling=False)  # its own schedule knows nothing of simulated days
         async with asyncio.timeout(HEARD_WITHIN_S):
             while not self._info.connections:  # noqa: ASYNC110 (a handful of turns, once)
                 await asyncio.sleep(0.01)
@@ -201,10 +204,13 @@ class System:
         `progress(done_s, total_s)` is called on the way.
         """
         start = self.world.utc
+        self.world.communication_module.poll(self.clock.utc())
+        await self.station.pull_once()  # key and time are known before the first tuple comes
         while (behind := int(time.time()) - self.world.utc) > 1:
             await self._one_day(self.world.utc, self.world.utc + min(DAY_S, behind))
             progress(self.world.utc - start, int(time.time()) - start)
         self.clock.go_live()
+        self.station.start_pulling()
         await self.station.make_bills()
 
     async def _one_day(self, start: int, stop: int) -> None:

@@ -273,4 +273,5 @@ def _number(value: str | Decimal, digits: int | None = None) -> str:
 
 
 def _moment(utc: float) -> str:
-    return dt.datetime.fromtimestamp(utc, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    """To the nearest second; the bill's JSON has the exact estimate."""
+    return dt.datetime.fromtimestamp(round(utc), dt.UTC).strftime("%Y-%m-%d %H:%M:%S")

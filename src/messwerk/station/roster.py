@@ -208,6 +208,26 @@ class Roster:
             )
         return next(module for module in self.modules() if (module.host, module.port) == (host, port))
 
+    def remove_module(self, module: Module) -> None:
+        """Forget a communication module; its meters and their readings stay."""
+        with self._store.transaction() as write:
+            write.execute("DELETE FROM module WHERE module_id = ?", (module.module_id,))
+
+    def add_source(self, source: str) -> None:
+        """Enter an INFO source, as `link.parse_source` reads it."""
+        with self._store.transaction() as write:
+            write.execute("INSERT INTO info_source (source) VALUES (?) ON CONFLICT DO NOTHING", (source,))
+
+    def remove_source(self, source: str) -> None:
+        """Forget an INFO source. Raises LocalError when it is not known."""
+        with self._store.transaction() as write:
+            if not write.execute("DELETE FROM info_source WHERE source = ?", (source,)).rowcount:
+                raise LocalError(f"no INFO source {source!r}; known are {', '.join(self.sources()) or 'none'}")
+
+    def sources(self) -> list[str]:
+        """The INFO sources entered, by name."""
+        return [source for (source,) in self._store.rows("SELECT source FROM info_source ORDER BY source")]
+
     def modules(self) -> list[Module]:
         """All communication modules, in order of entry."""
         rows = self._store.rows("SELECT module_id, host, port, username, password FROM module ORDER BY module_id")

@@ -99,7 +99,7 @@ class Station:
         self._processing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[RequestServer] = []
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, Source] = {text: parse_source(text) for text in self.roster.sources()}
         self._identified: dict[bytes, float] = {}
         self._exhausted: dict[bytes, list[IndexRange]] = {}
         self._sealed_at = clock.utc()
@@ -115,19 +115,25 @@ class Station:
 
     # --- life ------------------------------------------------------------------------------
 
-    async def start(self) -> Self:
+    async def start(self, *, pulling: bool = True) -> Self:
         """Begin background work: processing, sealing, billing, pulls, INFO sources.
 
         Everything can also be called without it: `pull_once`, `process`, `seal`, `make_bills`.
+        Without `pulling`, modules are pulled only when told to, until `start_pulling`.
         """
         self._started = True
         self._keep_running("processing", self._process_forever)
         self._keep_running("sealing", self._seal_forever)
         self._keep_running("billing", self._bill_forever)
-        self._keep_running("pulling", self._pull_forever)
+        if pulling:
+            self.start_pulling()
         for source in self._sources.values():
             self._listen_to(source)
         return self
+
+    def start_pulling(self) -> None:
+        """Begin to pull every module on its schedule."""
+        self._keep_running("pulling", self._pull_forever)
 
     async def close(self) -> None:
         """End background work, commit what came in, let go of the folder; safe to call twice."""
@@ -243,6 +249,14 @@ class Station:
         """Enter a communication module to be pulled; entering it again renews its credentials."""
         return self.roster.add_module(host, port, username, password)
 
+    def modules(self) -> list[Module]:
+        """The communication modules that are pulled."""
+        return self.roster.modules()
+
+    def remove_module(self, module: Module) -> None:
+        """Pull this module no longer; what it brought stays."""
+        self.roster.remove_module(module)
+
     async def pull_once(self, module: Module | None = None) -> list[PullReport]:
         """Pull one module, or all, now; returns when what came is durable and processed.
 
@@ -345,9 +359,14 @@ class Station:
         self.failures += 1
         self._note_failure("push", LocalError(reason))
 
-    def add_info_source(self, source: Source | str) -> None:
-        """Listen to an unsigned meter: a text like `tcp://127.0.0.1:7001`, or a parsed source."""
+    def add_info_source(self, source: Source | str, *, keep: bool = False) -> None:
+        """Listen to an unsigned meter: a text like `tcp://127.0.0.1:7001`, or a parsed source.
+
+        With `keep` also after the next start.
+        """
         parsed = parse_source(source) if isinstance(source, str) else source
+        if keep:
+            self.roster.add_source(str(parsed))
         if str(parsed) in self._sources:
             return
         self._sources[str(parsed)] = parsed

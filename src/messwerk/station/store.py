@@ -21,11 +21,10 @@ try:
 except ImportError:  # Windows has no advisory locks of this kind; SQLite's own lock still stands
     fcntl = None  # type: ignore[assignment]
 
-SCHEMA_VERSION: Final = 1
 DATABASE: Final = "station.db"
 LOCK: Final = "station.lock"
 
-_SCHEMA: Final = """
+_FIRST_SCHEMA: Final = """
 CREATE TABLE meter (
     meter_id INTEGER PRIMARY KEY, server_id BLOB NOT NULL UNIQUE, source TEXT NOT NULL,
     first_seen_us INTEGER NOT NULL, last_seen_us INTEGER NOT NULL,
@@ -99,6 +98,13 @@ CREATE TABLE event (
 );
 """
 
+_SCHEMAS: Final = (
+    _FIRST_SCHEMA,
+    "CREATE TABLE info_source (source TEXT PRIMARY KEY) WITHOUT ROWID;",
+)
+"""What takes a database from version n to n + 1; a step that was released is never changed."""
+SCHEMA_VERSION: Final = len(_SCHEMAS)
+
 
 def microseconds(utc: float) -> int:
     """UTC seconds as the integer the store keeps."""
@@ -144,12 +150,11 @@ class Store:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise LocalError(f"{self.folder} was written by a newer Messwerk (schema {version}): install that version")
-        if version == 0:
+        for step in range(version, SCHEMA_VERSION):
             with self.transaction() as write:
-                for statement in _SCHEMA.split(";"):
-                    if statement.strip():
-                        write.execute(statement)
-                write.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                for statement in filter(str.strip, _SCHEMAS[step].split(";")):
+                    write.execute(statement)
+                write.execute(f"PRAGMA user_version={step + 1}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

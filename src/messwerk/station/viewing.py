@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 
 from ..link.clock import Clock
-from ..obis import OBIS_NAMES, ObisCode
+from ..obis import OBIS_NAMES
 from ..tuples import EXPORT_REGISTERS, HASH_LAYOUT, IMPORT_REGISTERS, SignedTuple
 from .archive import Archive
 from .calendar import QUARTER_S
 from .events import Events
 from .ingest import day_name
-from .intervals import Intervals, intervals, tenths
+from .intervals import Edges, Intervals, intervals, tenths
 from .invoicing import Invoicing
 from .live import Derived, Live, MeterState, Recent
 from .roster import Meter, Roster
@@ -109,7 +109,8 @@ class Viewing:
             export_w=-sum(power for power in powers if power < 0),
             journal_batches=int(batches[0]) if batches else 0,
             archive_files=files,
-            archive_rows=sealed + self._archive.hot_rows(),
+            archive_rows_sealed=sealed,
+            archive_rows_open=self._archive.hot_rows(),
             background_failures=failures,
             events=self._events.newest(EVENTS_ON_OVERVIEW),
         )
@@ -153,7 +154,7 @@ class Viewing:
         found = derived.edges
         return MeterView(
             row=self._row(meter, state), manufacturer=meter.manufacturer,
-            device_class=str(ObisCode(meter.device_class)) if meter.device_class else None, firmware=meter.firmware,
+            device_class=meter.device_class.hex(" ").upper() if meter.device_class else None, firmware=meter.firmware,
             public_key=_groups(keys[-1].key.point) if keys else None,
             status=status_words(last.status) if last else (),
             registers=_registers(last) if last else (),
@@ -163,9 +164,14 @@ class Viewing:
         )  # fmt: skip
 
     def load_curve(self, meter_id: int, start_utc: int, end_utc: int) -> LoadCurve:
-        """Mean power of every quarter hour within [start, end); at most `CURVE_QUARTERS_MAX`, the newest."""
+        """Mean power of every quarter hour within [start, end); at most `CURVE_QUARTERS_MAX`, the newest.
+
+        What has not ended yet, or may still be on its way, is not part of it: only what is overdue is missing.
+        """
+        edges = self._live.state(meter_id).derived().edges
+        end_utc = min(end_utc, self._due_utc(edges))
         start_utc = max(start_utc, end_utc - CURVE_QUARTERS_MAX * QUARTER_S)
-        found = intervals(self._live.state(meter_id).derived().edges, int(start_utc), int(end_utc))
+        found = intervals(edges, int(start_utc), max(int(start_utc), int(end_utc)))
         states = tuple(STATE_CODES[code] for code in found.state.tolist())
         # 0.1 Wh in a quarter hour are 0.4 W.
         power = [
@@ -180,6 +186,11 @@ class Viewing:
             start_utc=tuple(found.start_utc.tolist()), import_w=power[0], export_w=power[1], state=states,
             gaps=_runs(found),
         )  # fmt: skip
+
+    def _due_utc(self, edges: Edges) -> int:
+        """End of the last quarter hour that has a value, or should have one by now."""
+        overdue = int(self._clock.utc() - self._settings.gap_grace_s) // QUARTER_S * QUARTER_S
+        return max(overdue, int(edges.quarter[-1]) if len(edges) else 0)
 
     def sync_state(self, meter_id: int) -> SyncState:
         """What is known of a meter's time."""

@@ -121,7 +121,10 @@ class Overview:
     journal_batches: int
     """Batches not yet sealed into the archive."""
     archive_files: int
-    archive_rows: int
+    archive_rows_sealed: int
+    """Rows in those files: immutable, with digests."""
+    archive_rows_open: int
+    """Rows that wait for the next sealing."""
     background_failures: int
     """Background work that failed and was tried again since the start; each is an event."""
     events: tuple[EventView, ...]

@@ -119,7 +119,7 @@ def load_curve_options(curve: LoadCurve, language: Language, zone: ZoneInfo) -> 
         "aria": {"enabled": True},
         "color": [IMPORT, EXPORT],
         "textStyle": {"fontFamily": "Roboto, system-ui, sans-serif"},
-        "grid": {"left": 8, "right": 10, "top": 34, "bottom": 76, "containLabel": True},
+        "grid": {"left": 8, "right": 26, "top": 34, "bottom": 76, "containLabel": True},
         "legend": {"show": has_export, "top": 0, "left": 0, "icon": "roundRect", "itemWidth": 12, "itemHeight": 8,
                    "textStyle": {"color": INK}},
         "tooltip": {
@@ -248,7 +248,7 @@ def residual_options(sync: SyncState, language: Language, zone: ZoneInfo) -> dic
     return {
         "animation": False,
         "textStyle": {"fontFamily": "Roboto, system-ui, sans-serif"},
-        "grid": {"left": 8, "right": 12, "top": 12, "bottom": 4, "containLabel": True},
+        "grid": {"left": 8, "right": 26, "top": 12, "bottom": 4, "containLabel": True},
         "tooltip": {"trigger": "item", ":valueFormatter": "v => Array.isArray(v) ? v[1] + ' s' : v + ' s'"},
         "xAxis": {
             "type": "time",

@@ -25,7 +25,6 @@ SLOW_EVERY_S: Final = 5
 """Time model and verification are read every so many seconds."""
 CURVE_EVERY_S: Final = 60
 """The month is drawn anew this often, so that a quarter hour appears within a minute."""
-QUARTER_S: Final = 900
 QUARANTINE_SHOWN: Final = 10
 UNSIGNED_WORDS: Final = "This interface carries no signature. Its values are shown, and never billed."
 BLOCK_PARTS: Final = (
@@ -155,7 +154,7 @@ def _identity(meter: MeterView, language: Language, zone: ZoneInfo) -> str:
         (say(name), escape(value))
         for name, value in (
             ("Manufacturer", meter.manufacturer),
-            ("Device class", meter.device_class),
+            ("Device class", device_class(meter)),
             ("Firmware", meter.firmware),
         )
         if value
@@ -173,6 +172,11 @@ def _identity(meter: MeterView, language: Language, zone: ZoneInfo) -> str:
     if meter.public_key:
         rows.append((say("Public key"), f'<span class="hex">{escape(meter.public_key)}</span>'))
     return pairs(rows)
+
+
+def device_class(meter: MeterView) -> str | None:
+    """What kind of SyM² module it says it is, in words and as sent."""
+    return f"{meter.row.kind} ({meter.device_class})" if meter.device_class else None
 
 
 # --- the month -------------------------------------------------------------------------------------
@@ -201,10 +205,7 @@ class _Month:
         markup(_legend(language))
 
     def _curve(self) -> LoadCurve:
-        """The month, but nothing of what is still to come."""
-        start, end = month_bounds(*self._at, self._zone)
-        now = self._station.overview().now_utc
-        return self._station.load_curve(self._server_id, start, max(start, min(end, int(now // QUARTER_S) * QUARTER_S)))
+        return self._station.load_curve(self._server_id, *month_bounds(*self._at, self._zone))
 
     def _options(self) -> dict[str, object]:
         curve = self._curve()

@@ -102,9 +102,10 @@ def _evidence(live: Live[Overview], language: Language) -> None:
         ("Signatures invalid", lambda o: number(o.counts.signatures_invalid)),
         ("Signed tuples received", lambda o: number(o.counts.tuples_received)),
         ("Unsigned readings", lambda o: number(o.counts.unsigned_readings)),
-        ("Journal, not yet sealed", lambda o: say("{amount} batches", amount=number(o.journal_batches))),
-        ("Archive", lambda o: say("{rows} rows in {files} files", rows=number(o.archive_rows),
-                                  files=number(o.archive_files))),
+        ("Journal, not yet processed", lambda o: say("{amount} batches", amount=number(o.journal_batches))),
+        ("Archive, sealed", lambda o: say("{rows} rows in {files} files", rows=number(o.archive_rows_sealed),
+                                          files=number(o.archive_files)) if o.archive_files else say("nothing yet")),
+        ("Archive, not yet sealed", lambda o: say("{rows} rows", rows=number(o.archive_rows_open))),
     )  # fmt: skip
     with box("pairs", "dl"):
         for name, of in rows:
