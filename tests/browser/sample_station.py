@@ -109,8 +109,8 @@ class SampleStation:
         if self._empty:
             return Overview(
                 now_utc=NOW, meters=0, meters_heard=0, counts=Counts(), verified_today=0, intervals=0, gaps=0, alarms=0,
-                sync_error_s_max=None, import_w=0.0, export_w=0.0, journal_batches=0, archive_files=0, archive_rows=0,
-                background_failures=0, events=(),
+                sync_error_s_max=None, import_w=0.0, export_w=0.0, journal_batches=0, archive_files=0,
+                archive_rows_sealed=0, archive_rows_open=0, background_failures=0, events=(),
             )  # fmt: skip
         return Overview(
             now_utc=NOW + self._passed, meters=3, meters_heard=2,
@@ -118,7 +118,7 @@ class SampleStation:
                           tuples_quarantined=1, unsigned_readings=38_833),
             verified_today=12_345 + self._passed, intervals=6_717, gaps=3, alarms=1, sync_error_s_max=0.42,
             import_w=2_480.0 + 90 * math.sin(self._passed), export_w=1_310.0, journal_batches=4, archive_files=62,
-            archive_rows=1_204_881, background_failures=0, events=tuple(self.events(20)),
+            archive_rows_sealed=1_204_881, archive_rows_open=412, background_failures=0, events=tuple(self.events(20)),
         )  # fmt: skip
 
     def meters(self) -> Sequence[MeterRow]:

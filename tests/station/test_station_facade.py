@@ -152,6 +152,23 @@ async def test_a_restart_knows_everything(station: Station) -> None:
             await again.close()
 
 
+async def test_only_what_is_overdue_is_missing(tmp_path: Path, month: list[Batch]) -> None:
+    """A running month ends with its last value; a quarter hour becomes missing when it should be here by now."""
+    clock = VirtualClock(LAST + 60.0)
+    made = Station(tmp_path / "station", clock, Settings())
+    try:
+        made.journal.append_all(month)
+        await made.process()
+        newest = int(made.meter(METER.server_id).last_utc or 0)
+        assert made.load_curve(METER.server_id, FIRST, newest + 40 * 900).start_utc[-1] == newest - 900
+        clock.set(newest + 2 * 900 + made.settings.gap_grace_s)
+        curve = made.load_curve(METER.server_id, FIRST, newest + 40 * 900)
+        assert [state.value for state in curve.state[-3:]][1:] == ["missing", "missing"]
+        assert made.load_curve(METER.server_id, newest + 4000, newest + 9000).state == ()
+    finally:
+        await made.close()
+
+
 async def test_views_are_cheap(station: Station) -> None:
     """A page refreshed every second costs milliseconds."""
     station.overview()
@@ -172,7 +189,7 @@ async def test_the_load_curve_is_that_of_the_registers(station: Station) -> None
     energy = sum(power for power in curve.import_w if power is not None) * 900 / 3600
     assert energy == pytest.approx((import_tenths(METER.index(end)) - import_tenths(METER.index(start))) / 10)
     assert curve.end_utc == end
-    assert station.load_curve(METER.server_id, LAST + 900, LAST + 1800).import_w == (None,)
+    assert station.load_curve(METER.server_id, LAST + 900, LAST + 1800).import_w == (), "the future is no gap"
 
 
 async def test_evidence_can_be_checked_by_hand(station: Station) -> None:

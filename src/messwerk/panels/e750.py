@@ -26,6 +26,8 @@ from ..tuples import STATUS_EXPORT, STATUS_SOI, STATUS_VOLTAGE_L1, SignedTuple
 from . import lcd
 
 LOOK_EVERY_S: Final = 0.25
+WAITING_LATE: Final = 120
+"""More tuples and rows than this not taken by the station turn a module's lamp amber. [design]"""
 ROLL_S: Final = 5
 """Each register stands on a base module's display for so long. [design]"""
 REGISTERS: Final = (("1.8.0", "kWh"), ("2.8.0", "kWh"), ("5.8.0", "kvarh"), ("6.8.0", "kvarh"), ("7.8.0", "kvarh"),
@@ -51,6 +53,8 @@ class RackMoment:
     """One second of everything on the rail."""
 
     server_id: ServerId
+    """Of the communication module."""
+    type_name: str
     """Of the communication module."""
     modules: tuple[ModuleMoment, ...]
     bus_frames: int
@@ -92,6 +96,7 @@ class RackView:
         communication = self._communication
         return RackMoment(
             server_id=communication.server_id,
+            type_name=communication.variant.name,
             modules=tuple(
                 ModuleMoment(
                     server_id=module.server_id,
@@ -161,7 +166,7 @@ def _communication_module(live: Live[RackMoment], language: Language) -> None:
     say, number = language.say, language.number
     with box("module cm"):
         Text("div", say("Communication module"), "module-name")
-        Text("div", "E75C CM-E1E01 · LAN/DSL", "module-type")
+        Text("div", live.snapshot.type_name, "module-type")
         Text("div", str(live.snapshot.server_id), "hex")
         with box("module-sockets"):
             for socket in ("LAN", "SyM²", "RS-232"):
@@ -198,7 +203,8 @@ def _base_module(live: Live[RackMoment], place: int, language: Language) -> None
         with box("module-leds"):
             _led(live, say("Tuple"), lambda m: f"green {beat(m)}" if m.modules[place].signed else "",
                  lambda m: _index(m.modules[place], language))  # fmt: skip
-            _led(live, say("waiting for the station"), lambda m: "amber" if m.modules[place].waiting > 120 else "green",
+            _led(live, say("waiting for the station"),
+                 lambda m: "amber" if m.modules[place].waiting > WAITING_LATE else "green",
                  lambda m: language.number(m.modules[place].waiting))  # fmt: skip
 
 

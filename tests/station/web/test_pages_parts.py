@@ -47,8 +47,8 @@ def overview(now_utc: float, import_w: float = 100.0) -> Overview:
     """An overview of nothing but a load."""
     return Overview(
         now_utc=now_utc, meters=0, meters_heard=0, counts=Counts(), verified_today=0, intervals=0, gaps=0, alarms=0,
-        sync_error_s_max=None, import_w=import_w, export_w=0.0, journal_batches=0, archive_files=0, archive_rows=0,
-        background_failures=0, events=(),
+        sync_error_s_max=None, import_w=import_w, export_w=0.0, journal_batches=0, archive_files=0,
+        archive_rows_sealed=0, archive_rows_open=0, background_failures=0, events=(),
     )  # fmt: skip
 
 
