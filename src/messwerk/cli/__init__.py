@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "lint": "messwerk.cli.lint",
     "up": "messwerk.cli.up",
     "e320": "messwerk.cli.e320",
+    "station": "messwerk.cli.station",
+    "verify": "messwerk.cli.verify",
     "bench": "messwerk.cli.bench",
 }
 """Name of each subcommand and the module whose `app` it is."""
