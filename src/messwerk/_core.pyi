@@ -47,9 +47,7 @@ def encode(plan: Plan, messages: Iterable[Message], minimal: bool) -> bytes: ...
 def outline(payload: bytes) -> list[tuple[int, int, str, int, int]]:
     """(offset, depth, type, length, end) of every element."""
 
-def encode_with_places(
-    plan: Plan, messages: Iterable[Message]
-) -> tuple[bytes, list[tuple[int, str, int, int, int]]]:
+def encode_with_places(plan: Plan, messages: Iterable[Message]) -> tuple[bytes, list[tuple[int, str, int, int, int]]]:
     """An SML file and (message, path, offset, width, kind) of its values."""
 
 class Template:

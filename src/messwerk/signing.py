@@ -58,9 +58,7 @@ class PublicKey:
     def from_point(cls, curve: Curve, point: bytes) -> PublicKey:
         """Load X || Y. Raises InvalidIdentifier when the length or the point is wrong."""
         if len(point) != 2 * curve.size:
-            raise InvalidIdentifier(
-                f"a {curve.value} public key has {2 * curve.size} bytes, this one has {len(point)}"
-            )
+            raise InvalidIdentifier(f"a {curve.value} public key has {2 * curve.size} bytes, this one has {len(point)}")
         try:
             key = ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[curve](), b"\x04" + point)
         except ValueError as error:
