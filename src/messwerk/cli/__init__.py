@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "dump": "messwerk.cli.dump",
     "convert": "messwerk.cli.convert",
     "lint": "messwerk.cli.lint",
+    "verify": "messwerk.cli.verify",
     "up": "messwerk.cli.up",
     "e320": "messwerk.cli.e320",
     "station": "messwerk.cli.station",
