@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from messwerk import sml
 from messwerk.identity import DeviceId, ServerId
+from messwerk.link.clock import VirtualClock
 from messwerk.seconds_index import SecondsIndex
 from messwerk.signing import Curve, PrivateKey
 from messwerk.station.contents import IDENTIFICATION, PUBLIC_KEY, SIGNATURE_EXPORT, SIGNATURE_IMPORT
+from messwerk.station.journal import Batch, Kind
+from messwerk.station.settings import Settings
+from messwerk.station.station import Station
 from messwerk.tuples import STATUS_SOI, SignedTuple
 
 MODULE_ID = ServerId.from_mac(bytes.fromhex("00151122aa01"))
@@ -180,6 +185,27 @@ def flip(raw: bytes, signed: SignedTuple) -> bytes:
         else:
             messages.append(encoded)
     return sml.frame(b"".join(messages))
+
+
+async def bill_month(folder: Path, meter: SigningMeter, start: int, end: int) -> None:
+    """Leave a station's folder in which the month [start, end) of a meter is read by daily pulls and billed."""
+    station = Station(folder, VirtualClock(end + 7200.0), Settings())
+    try:
+        for number, utc in enumerate(range(start - 900, end + 1, 86400)):
+            count = min(96, (end - utc) // 900 + 1)
+            files = [
+                meter.identity(3 * number + 1),
+                meter.time(meter.index(utc), 3 * number + 2),
+                meter.pack(meter.rows(utc, count), 3 * number + 3),
+            ]
+            at = utc + 0.5
+            station.journal.append_all(
+                [Batch(kind=Kind.PULL, source="here", raw=raw, received_utc=at, sent_utc=at) for raw in files]
+            )
+        await station.process()
+        await station.make_bills()
+    finally:
+        await station.close()
 
 
 def _with_crc(body: bytes) -> bytes:

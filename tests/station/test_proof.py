@@ -20,11 +20,10 @@ from messwerk.errors import EvidenceError, LocalError
 from messwerk.link.clock import VirtualClock
 from messwerk.signing import signature_der
 from messwerk.station.calendar import month_bounds
-from messwerk.station.journal import Batch, Kind
 from messwerk.station.proof import check_package
 from messwerk.station.settings import Settings
 from messwerk.station.station import Station
-from station_meters import SigningMeter
+from station_meters import SigningMeter, bill_month
 
 START, END = month_bounds("2026-02")
 METER = SigningMeter(epoch_utc=START - 1800)
@@ -34,24 +33,7 @@ METER = SigningMeter(epoch_utc=START - 1800)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A station that has billed February."""
     path = tmp_path_factory.mktemp("proof")
-
-    async def fill() -> None:
-        station = Station(path, VirtualClock(END + 7200.0), Settings())
-        batches = [METER.identity()]
-        for number, utc in enumerate(range(START - 900, END + 1, 86400)):
-            count = min(96, (END - utc) // 900 + 1)
-            batches += [
-                METER.time(METER.index(utc), 2 * number + 2),
-                METER.pack(METER.rows(utc, count), 2 * number + 3),
-            ]
-        for place, raw in enumerate(batches):
-            at = START - 900 + max(0, (place - 1) // 2) * 86400 + 0.5
-            station.journal.append_all([Batch(kind=Kind.PULL, source="here", raw=raw, received_utc=at, sent_utc=at)])
-        await station.process()
-        await station.make_bills()
-        await station.close()
-
-    asyncio.run(fill())
+    asyncio.run(bill_month(path, METER, START, END))
     return path
 
 

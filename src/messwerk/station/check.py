@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..errors import StoreDamaged
 from ..identity import ServerId
 from .archive import MANIFEST, SCHEMA, Archive, bucket_of, signed_tuples
 from .invoicing import Invoicing
@@ -235,7 +236,11 @@ class Check:
         for place, (bill_id, meter_id, month, digest, text) in enumerate(rows):
             progress("bills", place, len(rows))
             self._report.bills += 1
-            bill = self._invoicing.compute(meter_id, month)
+            try:
+                bill = self._invoicing.compute(meter_id, month)
+            except StoreDamaged as error:
+                self._report.fault(f"bill {bill_id}: {error}")
+                continue
             if bill is None or bill.inputs_digest != digest:
                 self._report.fault(f"bill {bill_id}: its inputs are not what the archive holds now")
             elif str(bill.total_eur) != json.loads(text)["total_eur"]:
