@@ -181,7 +181,7 @@ def flip(raw: bytes, signed: SignedTuple) -> bytes:
         if before in encoded and signed.signature_import in encoded:
             changed = encoded.replace(before, after)
             body = changed[:-4]  # CRC field `63 xx xx` and end of message `00`
-            messages.append(_with_crc(body))
+            messages.append(with_crc(body))
         else:
             messages.append(encoded)
     return sml.frame(b"".join(messages))
@@ -208,7 +208,8 @@ async def bill_month(folder: Path, meter: SigningMeter, start: int, end: int) ->
         await station.close()
 
 
-def _with_crc(body: bytes) -> bytes:
+def with_crc(body: bytes) -> bytes:
+    """A message without its CRC field and end mark, made whole."""
     register = 0xFFFF
     for byte in body:
         register ^= byte

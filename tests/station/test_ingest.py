@@ -12,12 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from messwerk import sml
 from messwerk.link.clock import VirtualClock
 from messwerk.signing import Curve, PrivateKey
+from messwerk.station.contents import Contents, read
 from messwerk.station.journal import Batch, Kind
 from messwerk.station.settings import Settings
 from messwerk.station.station import Station
-from station_meters import INFO_METER, MODULE_ID, SigningMeter, flip, info_telegram
+from station_meters import INFO_METER, MODULE_ID, SigningMeter, flip, info_telegram, with_crc
 
 METER = SigningMeter()
 START = METER.utc(0)
@@ -182,6 +184,53 @@ async def test_unsigned_readings_are_marked(station: Station) -> None:
     assert counts(station)["tuples_received"] == 0
     row = station.meter(INFO_METER).row
     assert (row.signed, row.key_fingerprint) == (False, None)
+
+
+async def test_a_defect_of_ours_holds_up_nobody_else(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch our code fails on is set aside with an alarm; those before and behind it are processed."""
+    poison = pulled(METER.pack(METER.rows(START, 2), 7))
+
+    def failing(raw: bytes) -> Contents:
+        if raw == poison.raw:
+            raise ZeroDivisionError("a defect")
+        return read(raw)
+
+    monkeypatch.setattr("messwerk.station.ingest.read", failing)
+    await take(station, pulled(METER.identity()), poison, pulled(METER.pack(METER.rows(START + 1800, 2), 8)))
+    assert counts(station)["tuples_archived"] == 2
+    assert station.journal.count() == 0
+    assert any(event.kind == "set_aside" and event.severity.value == "alarm" for event in station.events(5))
+    assert station.journal.prune(2e9) == 1, "the identity only: the rest is still needed"
+    assert station.journal.batch(2) is not None
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_hostile_files_are_processed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """Files with right checksums and altered contents end in rows, quarantine or problems, never in a defect."""
+    whole = [METER.identity(), METER.pack(METER.rows(START, 2), 2), info_telegram(5, 7), METER.answer(900, 3)]
+    batches = []
+    for raw in whole:
+        (frame,) = sml.FrameDecoder(max_frame=1 << 20).receive(raw)
+        assert isinstance(frame, sml.Frame)
+        payload = bytearray(frame.payload)
+        messages = [bytearray(sml.encode([message])[:-4]) for message in sml.decode(bytes(payload)).messages]
+        for message in messages:
+            for _ in range(data.draw(st.integers(0, 3))):
+                message[data.draw(st.integers(0, len(message) - 1))] = data.draw(st.integers(0, 255))
+        batches.append(pulled(sml.frame(b"".join(with_crc(bytes(message)) for message in messages))))
+
+    async def run() -> None:
+        station = Station(tmp_path_factory.mktemp("station"), VirtualClock(START + 86400.0), Settings())
+        try:
+            await take(station, *batches)
+            station.overview()
+            assert not [event for event in station.events(50) if event.kind == "set_aside"]
+            assert (await station.check()).faults == []
+        finally:
+            await station.close()
+
+    asyncio.run(run())
 
 
 ROWS = METER.rows(START, 12)

@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 
 BUCKETS: Final = 16
 """Directories a month is spread over; a job is a function of one of them."""
-SEAL_CHUNK: Final = 500_000
-"""Rows sealed at a time: some 100 MB in memory. [design]"""
+SEAL_CHUNK: Final = 200_000
+"""Rows sealed at a time: some 300 MB in memory on their way from SQLite to Parquet. [design]"""
 COMPACT_FILES: Final = 8
 """More files than this in one bucket of a month are merged into one."""
 ROW_GROUP: Final = 65_536

@@ -8,13 +8,14 @@ does not depend on order, repetition or interruption.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from ..errors import InvalidIdentifier
+from ..errors import InvalidIdentifier, MesswerkError
 from ..identity import ServerId
 from ..tuples import SignedTuple
 from .archive import Archive, unsigned_digest
@@ -27,6 +28,8 @@ from .store import Store, microseconds
 from .timesync import SyncPoint, adds
 from .verify import Judgement, Verdict, Verifier, content_digest, digest
 from .views import Severity
+
+log = logging.getLogger(__name__)
 
 PUSHED_UTC_UNCERTAINTY_S: Final = 1.0
 """A pushed row that carries index and UTC was dated by its module's own clock. [design]"""
@@ -72,10 +75,42 @@ class Ingest:
         self._zone = zone
 
     def run(self) -> Outcome | None:
-        """Process the oldest batches; None when there are none."""
+        """Process the oldest batches; None when there are none.
+
+        A batch on which our own code fails is set aside with an alarm, so that those behind it
+        are still processed. Raises what the store raises: then nothing has changed.
+        """
         batches = self._journal.unprocessed()
         if not batches:
             return None
+        try:
+            return self._process(batches)
+        except MesswerkError:
+            raise
+        except Exception:
+            if len(batches) > 1:
+                log.warning("processing %d batches failed, trying the first alone", len(batches))
+            return self._process_alone(batches[0])
+
+    def _process_alone(self, batch: Batch) -> Outcome:
+        try:
+            return self._process([batch])
+        except MesswerkError:
+            raise
+        except Exception as error:
+            log.exception("batch %d cannot be processed, please report this", batch.batch_id)
+            with self._store.transaction() as write:
+                write.execute(
+                    "UPDATE batch SET state = ? WHERE batch_id = ?", (int(BatchState.SET_ASIDE), batch.batch_id)
+                )
+                self._events.add(
+                    batch.received_utc, Severity.ALARM, "set_aside",
+                    f"batch {batch.batch_id} of {batch.source} cannot be processed ({type(error).__name__}): "
+                    "it is kept, please report this",
+                )  # fmt: skip
+            return Outcome(batches=1, problems=1)
+
+    def _process(self, batches: Sequence[Batch]) -> Outcome:
         found = [(batch, read(batch.raw)) for batch in batches]
         self._meet_identities(found)
         judged = self._judge(found)

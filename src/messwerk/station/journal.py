@@ -46,6 +46,8 @@ class BatchState(IntEnum):
     """Durable, not yet read."""
     PROCESSED = 1
     """Read; its tuples are in the hot table, the archive or the quarantine, or wait for a key."""
+    SET_ASIDE = 2
+    """Reading it failed for a defect of ours: kept for ever, reported, and in nobody's way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,7 @@ class Overview:
     export_w: float
     """Sum of the meters that export now."""
     journal_batches: int
-    """Batches not yet sealed into the archive."""
+    """Batches not yet read."""
     archive_files: int
     archive_rows_sealed: int
     """Rows in those files: immutable, with digests."""
