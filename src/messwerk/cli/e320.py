@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
 
@@ -19,7 +17,7 @@ from ..e320.faceplate import Faceplate
 from ..e320.faults import FaultyMeter, PlannedFault, read_plan
 from ..e320.testbench import report
 from ..e320.testbench import run as run_testbench
-from ..errors import LocalError, PeerLost, SourceError
+from ..errors import LocalError, SourceError
 from ..fleet.control import ControlSession
 from ..fleet.loads import LookAhead, parse_load
 from ..fleet.twins import Twin, Twins
@@ -29,6 +27,7 @@ from ..link.serial import BAUD, Pty, open_serial
 from ..link.tcp import Broadcast, serve_requests
 from ..metrology.accuracy import ErrorModel
 from ..signing import PrivateKey
+from . import running
 from .console import err
 
 app = typer.Typer(name="e320", help="Base-meter twins: run, press, show, test.", no_args_is_help=True)
@@ -36,8 +35,6 @@ app = typer.Typer(name="e320", help="Base-meter twins: run, press, show, test.",
 FEW_METERS: Final = 4
 """Up to so many meters every save is forced to the disk; more share the disk by saving less often."""
 SYNC_EVERY: Final = 60
-CONTROL_FILE: Final = "control"
-ANSWER_S: Final = 10.0
 
 TypeCode = Annotated[str, typer.Option("--type", help="Type designation.")]
 DataFolder = Annotated[Path, typer.Option("--data", help="Folder of the running twin.")]
@@ -110,8 +107,8 @@ def run(
         )
 
     clock = RealClock()
-    start_utc = int(_moment(start).timestamp()) if start else int(clock.utc())
-    wires = _Wires(pty=pty, serial=serial, tcp=_address(tcp) if tcp else None, control=_address(control))
+    start_utc = int(running.moment(start).timestamp()) if start else int(clock.utc())
+    wires = _Wires(pty=pty, serial=serial, tcp=running.address(tcp) if tcp else None, control=running.address(control))
     with contextlib.ExitStack() as files:
         log = files.enter_context(truth.open("a", encoding="utf-8")) if truth else None
         made = [
@@ -164,29 +161,18 @@ async def _live(
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as a cancellation anyhow
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     twins = Twins(made, clock=clock, start_utc=start_utc, speed=speed)
-    control_file = data / CONTROL_FILE
     try:
         for place, twin in enumerate(made):
             await wires.attach(twin, place, len(made), int(BAUD * max(speed, 1.0)))
         server = await serve_requests(*wires.control, lambda: ControlSession(twins), idle_s=3600)
-        _publish(control_file, f"{wires.control[0]}:{server.port}")
+        running.publish(data, f"{wires.control[0]}:{server.port}")
         _say(made, server.port)
         with contextlib.suppress(asyncio.CancelledError):
             await twins.run(seconds)
         await server.close()
-        _withdraw(control_file)
+        running.withdraw(data)
     finally:
         await twins.close()
-
-
-def _publish(file: Path, address: str) -> None:
-    """Say where control is reached, for press, show and the others."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(address + "\n", encoding="utf-8")
-
-
-def _withdraw(file: Path) -> None:
-    file.unlink(missing_ok=True)
 
 
 def _say(made: list[Twin], control_port: int) -> None:
@@ -247,23 +233,7 @@ def tell(
 
 
 def _ask(data: Path, command: object) -> dict[str, Any]:
-    """One command to the twin that runs in `data`. Raises LocalError, PeerLost."""
-    try:
-        address = _address((data / CONTROL_FILE).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SourceError(f"no twin runs in {data}: start one with `messwerk e320 run --data {data}`") from error
-    try:
-        with socket.create_connection(address, timeout=ANSWER_S) as line, line.makefile("rwb") as stream:
-            stream.write(json.dumps(command).encode() + b"\n")
-            stream.flush()
-            answer = json.loads(stream.readline())
-    except (OSError, ValueError) as error:
-        raise PeerLost(
-            f"the twin of {data} does not answer on {address[0]}:{address[1]}; is it still running?"
-        ) from error
-    if not answer.get("ok"):
-        raise LocalError(str(answer.get("error")))
-    return dict(answer)
+    return running.ask(data, command, start="messwerk e320 run")
 
 
 # --- without a running twin ----------------------------------------------------------------
@@ -309,21 +279,6 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{file} cannot be read: {error}") from error
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.strip().rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
-        raise LocalError(f"not an address (like 127.0.0.1:8100): {text.strip()!r}")
-    return host.strip("[]"), int(port)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise LocalError(f"not a moment in ISO 8601 (like 2026-06-01T12:00:00Z): {text!r}") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _allow_many_files(meters: int) -> None:

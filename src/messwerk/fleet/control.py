@@ -10,7 +10,9 @@ A command that cannot be carried out answers {"ok": false, "error": "…"}.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from ..e320 import snapshot
@@ -28,11 +30,14 @@ GAP_S: Final = 0.4
 MAX_STEPS: Final = 1_000_000
 
 
-class ControlSession:
-    """One controlling program's conversation with the twins."""
+class CommandLines:
+    """One controlling program's conversation: `carry_out` takes a command and returns what it answers.
 
-    def __init__(self, twins: Twins) -> None:
-        self._twins = twins
+    It may raise MesswerkError, ValueError, TypeError, KeyError, which become the answer.
+    """
+
+    def __init__(self, carry_out: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self._carry_out = carry_out
         self._pending = bytearray()
         self._skipping = False
 
@@ -58,10 +63,17 @@ class ControlSession:
             command = json.loads(line)
             if not isinstance(command, dict):
                 raise LocalError('a command is a JSON object like {"do": "show"}')
-            return _line({"ok": True, **carry_out(self._twins, command)})
+            return _line({"ok": True, **self._carry_out(command)})
         except (MesswerkError, ValueError, TypeError, KeyError, RecursionError) as error:
             reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
             return _line({"ok": False, "error": reason})
+
+
+class ControlSession(CommandLines):
+    """A conversation with E320 twins."""
+
+    def __init__(self, twins: Twins) -> None:
+        super().__init__(partial(carry_out, twins))
 
 
 def carry_out(twins: Twins, command: dict[str, Any]) -> dict[str, Any]:

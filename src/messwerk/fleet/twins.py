@@ -20,11 +20,10 @@ from ..link.clock import Clock
 from ..link.serial import BAUD, Pty, SerialLine
 from ..link.tcp import Broadcast
 from .model import LookAhead
+from .pace import Pace
 
 INPUT_EVERY_S: Final = 0.05
 """How often light sent through a line's transmit side is looked for."""
-LATE_S: Final = 5.0
-"""Further behind than this (the computer slept), time goes on from now instead of hurrying after."""
 TOGETHER: Final = 50
 """Meters stepped before others get the processor."""
 
@@ -96,40 +95,32 @@ class Twins:
         self.utc = start_utc
         """The second that is measured next."""
         self._clock = clock
-        self._speed = speed
-        self._steps = 0
-        self._changed = asyncio.Event()
-        self._set_pace()
-        self._last_s = clock.monotonic()
+        self._pace = Pace(clock, speed)
 
     @property
     def speed(self) -> float:
         """Simulated seconds a second; 0 stands still."""
-        return self._speed
+        return self._pace.speed
 
     @speed.setter
     def speed(self, speed: float) -> None:
-        if not 0 <= speed <= 1e6:
-            raise ValueError(f"speed is 0 (stand still) to 1000000, not {speed}")
-        self._speed = speed
-        self._set_pace()
+        self._pace.speed = speed
 
     def step(self, seconds: int = 1) -> None:
         """Let this many seconds pass at once, in addition to what the speed does."""
-        self._steps += seconds
-        self._changed.set()
+        self._pace.step(seconds)
 
     @property
     def after_s(self) -> float:
         """How far the present simulated second has got, 0 ≤ x < 1: for light and display."""
-        return min(0.999, max(0.0, (self._clock.monotonic() - self._last_s) * self._speed))
+        return self._pace.after_s
 
     async def run(self, seconds: int | None = None, *, each: Callable[[], None] = lambda: None) -> None:
         """Run until cancelled, or for so many simulated seconds; `each` is called after every one."""
         listener = asyncio.create_task(self._listen())
         try:
             while seconds is None or seconds > 0:
-                await self._wait()
+                await self._pace.due()  # after a sleep of the computer time goes on from now
                 await self._second()
                 each()
                 seconds = None if seconds is None else seconds - 1
@@ -141,47 +132,13 @@ class Twins:
         for twin in self.twins:
             await twin.close()
 
-    def _set_pace(self) -> None:
-        self._pace_from_s = self._clock.monotonic()
-        self._paced = 0
-        self._changed.set()
-
-    async def _wait(self) -> None:
-        """Return when the next second is due."""
-        while True:
-            if self._steps:
-                self._steps -= 1
-                return
-            self._changed.clear()
-            if self._speed:
-                wait_s = self._pace_from_s + (self._paced + 1) / self._speed - self._clock.monotonic()
-                if wait_s < -LATE_S:
-                    self._set_pace()
-                elif wait_s <= 0:
-                    self._paced += 1
-                    await self._clock.sleep(0)
-                    return
-                else:
-                    await self._until(wait_s)
-            else:
-                await self._changed.wait()
-
-    async def _until(self, wait_s: float) -> None:
-        """Sleep, but wake up when speed or steps change."""
-        sleep, changed = asyncio.ensure_future(self._clock.sleep(wait_s)), asyncio.ensure_future(self._changed.wait())
-        try:
-            await asyncio.wait({sleep, changed}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleep.cancel()
-            changed.cancel()
-
     async def _second(self) -> None:
         for place, twin in enumerate(self.twins, start=1):
             twin.second(self.utc)
             if place % TOGETHER == 0:
                 await asyncio.sleep(0)
         self.utc += 1
-        self._last_s = self._clock.monotonic()
+        self._pace.passed()
 
     async def _listen(self) -> None:
         """Bytes that readers send into a pty are light on the optical button."""
@@ -189,5 +146,5 @@ class Twins:
             await self._clock.sleep(INPUT_EVERY_S)
             for twin in self.twins:
                 if twin.pty is not None and (octets := twin.pty.take_input()):
-                    baud = int(BAUD / self._speed) if self._speed else BAUD
+                    baud = int(BAUD / self.speed) if self.speed else BAUD
                     twin.meter.light_by_bytes(octets, self.after_s, max(baud, 1))
