@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import shutil
 import signal
 import socket
 import time
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from command_line import MESSWERK, Call
 
+from messwerk.station.archive import signed_tuple
 from messwerk.station.calendar import month_bounds
 from messwerk.station.tariff import DEFAULT_SHEET
 from station_meters import SigningMeter, bill_month
@@ -79,6 +83,31 @@ def test_a_bill_is_a_page_and_data(call: Call, data: Path, tmp_path: Path, monke
     status, _, errors = call("station", "bill", bill["bill_id"], "--as", "pdf", "--data", data)
     assert (status, "html, json or proof" in errors) == (1, True)
     assert "no bill" in call("station", "bill", "nothing", "--data", data)[2]
+
+
+def test_a_month_is_exported(call: Call, data: Path, tmp_path: Path) -> None:
+    """CSV, JSON lines and Parquet agree with the bill; a missing value is an empty field with its state."""
+    meter = METER.server_id.hex()
+    (bill,) = json.loads(call("station", "bills", "--data", data, "--json")[1])
+    paths = {form: tmp_path / f"month.{form}" for form in ("csv", "json", "parquet")}
+    for form, path in paths.items():
+        asked = ("--month", "2026-02", "--as", form, "--to", path, "--data", data)
+        assert call("station", "export", meter, *asked)[0] == 0
+    rows = list(csv.DictReader(paths["csv"].read_text().splitlines()))
+    assert len(rows) == 28 * 96
+    assert sum(Decimal(row["import_kwh"]) for row in rows) == Decimal(bill["energy_kwh"])
+    assert {(row["state"], row["mscons"], row["espi"]) for row in rows} == {("measured_verified", "220", "18")}
+    assert rows[0]["start_utc"] == "2026-01-31T23:00:00Z"
+    assert rows[1]["first_index"] == rows[0]["last_index"]
+    lines = [json.loads(line) for line in paths["json"].read_text().splitlines()]
+    assert [line["import_kwh"] for line in lines] == [row["import_kwh"] for row in rows]
+    evidence = pq.read_table(paths["parquet"]).to_pylist()
+    assert len(evidence) == 28 * 96 + 1
+    signed_tuple(evidence[7]).verify(METER.key.public)
+    _, output, _ = call("station", "export", meter, "--month", "2026-03", "--as", "json", "--data", data)
+    *_, last = output.splitlines()
+    assert (json.loads(last)["state"], json.loads(last)["import_kwh"]) == ("missing", None)
+    assert "csv or json" in call("station", "export", meter, "--month", "2026-02", "--as", "xls", "--data", data)[2]
 
 
 def test_the_check_finds_a_lost_file(call: Call, data: Path) -> None:

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -23,8 +24,9 @@ from ..identity import ServerId
 from ..link.clock import RealClock
 from ..link.endpoint import parse_source
 from ..station import PriceSheet, Station
+from ..station.calendar import month_bounds
 from ..station.views import Age, BillRow, MeterRow
-from .console import err, out
+from .console import err, out, until_output_closes
 from .proof import verify_package
 
 T = TypeVar("T")
@@ -316,6 +318,34 @@ def verify(
     except OSError as error:
         raise LocalError(f"{file} cannot be read: {error.strerror or error}") from error
     raise typer.Exit(verify_package(package, str(file), fingerprint, as_json=as_json))
+
+
+@app.command()
+def export(
+    meter: Meter,
+    month: Annotated[str, typer.Option(help="Calendar month, like 2026-10.")],
+    form: Annotated[str, typer.Option("--as", metavar="csv|json|parquet", help="Values, or evidence.")] = "csv",
+    to: Annotated[Path | None, typer.Option("--to", help="File to write; standard output without it.")] = None,
+    data: DataFolder = DEFAULT_FOLDER,
+) -> None:
+    """Write a month of a meter: 15-minute values as CSV or JSON lines, signed tuples as Parquet."""
+
+    async def work(station: Station) -> bytes:
+        span = month_bounds(month, station.settings.zone)
+        if form == "parquet":
+            return await station.export_evidence(ServerId.parse(meter), *span)
+        return station.export_values(ServerId.parse(meter), *span, form).encode()
+
+    content = _with(data, work)
+    if to is None:
+        with until_output_closes():
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        return
+    try:
+        to.write_bytes(content)
+    except OSError as error:
+        raise LocalError(f"{to} cannot be written: {error.strerror or error}") from error
 
 
 # --- care ----------------------------------------------------------------------------------

@@ -28,8 +28,10 @@ from .archive import Archive, SealReport
 from .calendar import QUARTER_S
 from .check import Check, Progress, Report
 from .events import Events
+from .export import to_csv, to_json_lines, to_parquet
 from .gaps import missing_ranges
 from .ingest import Ingest, Outcome
+from .intervals import intervals
 from .invoicing import Invoicing
 from .journal import Journal
 from .live import Live
@@ -461,6 +463,26 @@ class Station:
         self.roster.confirm_fingerprint(meter_id, fingerprint, how, self.clock.utc())
         self.ingest.judge_again(meter_id, ServerId(server_id))
         self._arrived.set()
+
+    def export_values(self, server_id: bytes, start_utc: int, end_utc: int, form: str = "csv") -> str:
+        """The 15-minute values within [start, end) as `csv` or `json` lines. Raises LocalError."""
+        meter_id = self.roster.require(server_id)
+        values = intervals(self.live.state(meter_id).derived().edges, start_utc, end_utc)
+        match form:
+            case "csv":
+                return to_csv(ServerId(server_id), values)
+            case "json":
+                return to_json_lines(ServerId(server_id), values)
+        raise LocalError(f"values are exported as csv or json, not {form!r}")
+
+    async def export_evidence(self, server_id: bytes, start_utc: int, end_utc: int) -> bytes:
+        """The archived tuples and readings of a span as a Parquet file, signatures and all."""
+        meter_id = self.roster.require(server_id)
+        model = self.live.state(meter_id).derived().model
+        first, last = model.index_at(start_utc), model.index_at(end_utc)
+        if first is None or last is None:
+            raise LocalError(f"the time of {ServerId(server_id)} is not known: pull it first")
+        return to_parquet(await self._in_worker(self.archive.rows, meter_id, first, last))
 
     def summary(self) -> dict[str, Any]:
         """The figures of a run, as `messwerk up --for` prints them."""
