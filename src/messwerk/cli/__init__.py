@@ -25,7 +25,6 @@ COMMANDS: Final = {
     "up": "messwerk.cli.up",
     "e320": "messwerk.cli.e320",
     "station": "messwerk.cli.station",
-    "verify": "messwerk.cli.verify",
     "bench": "messwerk.cli.bench",
 }
 """Name of each subcommand and the module whose `app` it is."""

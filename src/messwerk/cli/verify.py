@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,13 +13,15 @@ from rich.text import Text
 
 from .. import evidence
 from ..errors import InvalidIdentifier, MesswerkError, SourceError
-from ..evidence import Finding, Report, Rule, Verdict
+from ..evidence import Finding, GivenKeys, Report, Rule, Verdict
 from ..signing import Curve, PublicKey
 from .console import complain, out, remark, until_output_closes
 from .material import load
 
 app = typer.Typer()
 
+ZIP: Final = b"PK\x03\x04"
+FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{4}\s?){4}")
 SHOWN_FINDINGS: Final = 10
 """Signed items shown in full without --all; the others are counted, and those that fail always shown."""
 SHOWN_DAMAGED: Final = 20
@@ -30,7 +33,11 @@ def verify(
     file: Annotated[str, typer.Argument(metavar="FILE", help="SML, signed values in XML, JSON, a bill; - for stdin.")],
     key: Annotated[
         list[str] | None,
-        typer.Option("--key", metavar="HEX|FILE", help="The meter's public key: hex, PEM or DER. May be repeated."),
+        typer.Option(
+            "--key",
+            metavar="HEX|FILE",
+            help="The meter's public key in hex, PEM or DER, or its fingerprint. May be repeated.",
+        ),
     ] = None,
     curve: Annotated[
         Curve | None, typer.Option(help="Curve of --key, where it cannot be told from the key.", show_default=False)
@@ -48,12 +55,15 @@ def verify(
     """Check the signatures of meter data. Status 0: all proven; 1: not proven; 2: not understood.
 
     Reads tuples and profiles of SyM² modules (SML in binary, hex, XML, JSON), signed values of EDL40,
-    ISA-EDL-40P and MENNEKES meters, and bills of the station. Without --key the key in the file is
+    ISA-EDL-40P and MENNEKES meters, bills of the station and their proof packages. Without --key the key in the file is
     used, which proves that the file fits together and not whose meter it is.
     """
     try:
-        keys = [_key(text, curve) for text in key or ()]
-        report = evidence.examine(load(file), keys, tuples=load(tuples) if tuples else None)
+        keys = _given(key or [], curve)
+        data = load(file)
+        if data.startswith(ZIP):
+            raise typer.Exit(_verify_package(data, file, keys, as_json=as_json))
+        report = evidence.examine(data, keys, tuples=load(tuples) if tuples else None)
         if export is not None:
             _export(export, report)
     except MesswerkError as error:
@@ -68,6 +78,23 @@ def verify(
         else:
             _print(report, file, every=every)
     raise typer.Exit(report.verdict.exit_status)
+
+
+def _verify_package(data: bytes, file: str, keys: GivenKeys, *, as_json: bool) -> int:
+    """Check the proof package of a bill; returns the exit status. Raises LocalError where it is none."""
+    from .proof import verify_package  # NumPy and the station take a second that other files need not pay
+
+    fingerprints = [*keys.fingerprints, *(key.fingerprint for key in keys.keys)]
+    if len(fingerprints) > 1:
+        raise SourceError("a proof package is of one meter: give one --key")
+    return verify_package(data, file, fingerprints[0] if fingerprints else None, as_json=as_json)
+
+
+def _given(texts: list[str], curve: Curve | None) -> GivenKeys:
+    """What --key says. Raises MesswerkError."""
+    fingerprints = tuple(text for text in texts if FINGERPRINT.fullmatch(text.strip()))
+    keys = tuple(_key(text, curve) for text in texts if text not in fingerprints)
+    return GivenKeys(keys, fingerprints)
 
 
 def _key(text: str, curve: Curve | None) -> PublicKey:
@@ -193,11 +220,11 @@ def _as_data(report: Report) -> dict[str, Any]:
                 "name": transaction.name,
                 "energy": transaction.energy,
                 "items": [member + 1 for member in transaction.members],
-                "rules": [_rule_as_data(rule) for rule in transaction.rules],
+                "findings": [_rule_as_data(rule) for rule in transaction.rules],
             }
             for transaction in report.transactions
         ],
-        "rules": [_rule_as_data(rule) for rule in report.rules],
+        "findings": [_rule_as_data(rule) for rule in report.rules],
         "faults": list(report.faults),
         "damaged": list(report.damaged),
         "notes": list(report.remarks),
@@ -230,4 +257,4 @@ def _finding_as_data(finding: Finding) -> dict[str, Any]:
 
 
 def _rule_as_data(rule: Rule) -> dict[str, Any]:
-    return {"rule": rule.name, "kept": rule.kept, "detail": rule.detail}
+    return {"what": rule.name, "holds": rule.kept, "detail": rule.detail}

@@ -12,15 +12,14 @@ signatures cover, and judged. Nothing here reads a clock or opens a socket; byte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from ..errors import SourceError
-from ..signing import PublicKey
 from .exhibit import Contents, Exhibit, Field, OfferedKey, Rule, SignedBlock, Stage, Transaction
 from .json_files import read_json
-from .judge import Finding, Report, Verdict, judge
+from .judge import NO_KEYS, Finding, GivenKeys, Report, Verdict, judge
 from .keys import parse_key
 from .openssl import export_openssl
 from .sml_files import read_binary, read_hex
@@ -56,29 +55,27 @@ KINDS: Final = (
 """Every kind of file that is understood, most particular first."""
 
 
-def examine(
-    data: bytes, keys: Sequence[PublicKey] = (), *, tuples: bytes | None = None, kinds: Sequence[Kind] = KINDS
-) -> Report:
+def examine(data: bytes, keys: GivenKeys = NO_KEYS, *, tuples: bytes | None = None) -> Report:
     """What the file `data` proves with `keys`, or with the keys it carries itself when none are given.
 
     `tuples` is a second file whose tuples a bill refers to. Raises MesswerkError (mostly
     SourceError) with the reason when nothing in the file is understood.
     """
-    return judge(read(data, tuples=tuples, kinds=kinds), keys)
+    return judge(read(data, tuples=tuples), keys)
 
 
-def read(data: bytes, *, tuples: bytes | None = None, kinds: Sequence[Kind] = KINDS) -> Contents:
+def read(data: bytes, *, tuples: bytes | None = None) -> Contents:
     """What a file claims, not yet judged. Raises MesswerkError when nothing in it is understood."""
     if len(data) > MAX_BYTES:
         raise SourceError(f"the file is larger than {MAX_BYTES >> 20} MiB")
     if not data.strip():
         raise SourceError("the file is empty")
-    beside = read(tuples, kinds=kinds) if tuples is not None else Contents("nothing")
-    kind = next(kind for kind in kinds if kind.recognises(data))
+    beside = read(tuples) if tuples is not None else Contents("nothing")
+    kind = next(kind for kind in KINDS if kind.recognises(data))
     return kind.read(data, beside)
 
 
 __all__ = [
-    "KINDS", "Contents", "Exhibit", "Field", "Finding", "Kind", "OfferedKey", "Report", "Rule", "SignedBlock",
-    "Stage", "Transaction", "Verdict", "examine", "export_openssl", "judge", "parse_key", "read",
+    "KINDS", "Contents", "Exhibit", "Field", "Finding", "GivenKeys", "Kind", "OfferedKey", "Report", "Rule",
+    "SignedBlock", "Stage", "Transaction", "Verdict", "examine", "export_openssl", "judge", "parse_key", "read",
 ]  # fmt: skip

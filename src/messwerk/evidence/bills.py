@@ -1,10 +1,10 @@
 """A station's bill in JSON: its readings held against the signed tuples, its sums against its parts.
 
-A bill names each reading by seconds index, register values, status and a digest of both signatures. The
-tuples themselves stand in the bill (members `sml` and `files`, our JSON form) or come in a file of
-their own. What is recomputed here is all that follows from the document: every difference,
-line, tax and total. Which zone of the tariff an hour belongs to, and which UTC a seconds index
-is, follow from calendar and sync model; the proof package carries those.
+A bill names each reading by seconds index, register values, status and a digest of both
+signatures; the tuples themselves come in a file of their own. What is recomputed here is all that
+follows from the document: every difference, line, tax and total. Which zone of the tariff an hour
+belongs to, and which UTC a seconds index is, follow from calendar and sync points; the proof
+package carries those.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ FORMAT: Final = "messwerk bill 1"
 MAX_READINGS: Final = 100_000
 """Readings of one bill; a month of quarter hours has 2977."""
 QUARTER_S: Final = 900
+NO_TUPLES: Final = (
+    "the bill names its tuples by digest only and none are at hand: give their file with --tuples, "
+    "or ask for the proof package of the bill, which carries them"
+)
 NAMED_FAILURES: Final = 5
 """Readings named in words when a rule fails; the others are counted."""
 _CENT: Final = Decimal("0.01")
@@ -88,8 +92,7 @@ def _readings_are_tuples(server_id: bytes, readings: list[_Reading], evidence: C
             by_digest[_digest(exhibit.content)] = exhibit, exhibit.content
     name = "every reading is that of a signed tuple"
     if not by_digest:
-        detail = "the bill names its tuples by digest only and none are at hand: give their file with --tuples FILE"
-        return Rule(name, False, detail)
+        return Rule(name, False, NO_TUPLES)
     failures = []
     for reading in readings:
         if reading.signature_digest not in by_digest:

@@ -21,8 +21,6 @@ def read_json(data: bytes, beside: Contents) -> Contents:
     text = data.decode("utf-8-sig", "replace")
     document = _parse(text)
     if is_bill(document):
-        if document.get("sml") == NAMESPACE:
-            read_files(from_json(text), beside)
         return read_bill(document, beside)
     if isinstance(document, dict) and document.get("sml") == NAMESPACE:
         contents = Contents(f"{KIND} in JSON")

@@ -89,7 +89,7 @@ class Report:
         """Everything that speaks against the file, in sentences."""
         faults = []
         if not self.findings:
-            faults.append("nothing in the file carries a signature" if not self.rules else "no signature was checked")
+            faults.append("no signature was checked" if self.rules else "nothing in the file carries a signature")
         failed = len(self.findings) - self.proven
         if failed:
             faults.append(f"{failed} of {len(self.findings)} signed items are not proven")
@@ -106,7 +106,38 @@ class Report:
         )
 
 
-def judge(contents: Contents, given: Sequence[PublicKey] = ()) -> Report:
+@dataclass(frozen=True, slots=True)
+class GivenKeys:
+    """What whoever asks knows of the meter's key: the key itself, or its fingerprint from the plate."""
+
+    keys: tuple[PublicKey, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+    """Sixteen hex digits each, blanks and case do not count."""
+
+    def __bool__(self) -> bool:
+        return bool(self.keys or self.fingerprints)
+
+    def candidates(self, offered: Sequence[OfferedKey]) -> list[OfferedKey]:
+        """Keys to check with: those given, and those of the file that have a fingerprint given."""
+        if not self:
+            return list(offered)
+        wanted = {_plain(fingerprint) for fingerprint in self.fingerprints}
+        return [OfferedKey("given by you", key) for key in self.keys] + [
+            OfferedKey("from the file, with the fingerprint you gave", one.key)
+            for one in offered
+            if one.key is not None and _plain(one.key.fingerprint) in wanted
+        ]
+
+
+def _plain(fingerprint: str) -> str:
+    return "".join(fingerprint.split()).upper()
+
+
+NO_KEYS: Final = GivenKeys()
+"""Nobody vouches for a key: the file's own are used."""
+
+
+def judge(contents: Contents, given: GivenKeys = NO_KEYS) -> Report:
     """Check every signature: with the keys `given`, or with those the file carries when none are."""
     findings = tuple(_judge(exhibit, contents, given) for exhibit in contents.exhibits)
     unproven = list(contents.unproven)
@@ -135,11 +166,14 @@ def judge(contents: Contents, given: Sequence[PublicKey] = ()) -> Report:
     )  # fmt: skip
 
 
-def _judge(exhibit: Exhibit, contents: Contents, given: Sequence[PublicKey]) -> Finding:
+def _judge(exhibit: Exhibit, contents: Contents, given: GivenKeys) -> Finding:
     offered = (*exhibit.offered, *contents.keys_by_server.get(exhibit.server_id, ()))
-    candidates = [OfferedKey("given by you", key) for key in given] or list(offered)
+    candidates = given.candidates(offered)
     if not candidates:
-        fault = "no key to check with: give the meter's public key with --key"
+        fault = (
+            "no key in the file has the fingerprint you gave" if given
+            else "no key to check with: give the meter's public key with --key"
+        )  # fmt: skip
         return Finding(exhibit, None, "none", False, (*exhibit.faults, fault))
     best: Finding | None = None
     for candidate in candidates:
