@@ -58,19 +58,18 @@ def test_a_bill_proves_itself_to_its_customer(call: Call, data: Path, tmp_path: 
     package = tmp_path / "bill.zip"
     assert call("station", "bill", bill["bill_id"], "--as", "proof", "--to", package, "--data", data)[0] == 0
     shutil.rmtree(data)
-    status, output, _ = call("station", "verify", package, "--fingerprint", METER.key.public.fingerprint)
+    status, output, _ = call("verify", package, "--key", METER.key.public.fingerprint)
     assert status == 0
     assert f"{bill['total_eur']} EUR" in output
-    status, output, _ = call("station", "verify", package, "--fingerprint", "0000 0000 0000 0000", "--json")
+    status, output, _ = call("verify", package, "--key", "0000 0000 0000 0000", "--json")
     report = json.loads(output)
     assert (status, report["verdict"]) == (1, "not proven")
     assert [finding["what"] for finding in report["findings"] if not finding["holds"]] == ["key"]
     content = bytearray(package.read_bytes())
     content[len(content) // 3] ^= 1
     package.write_bytes(bytes(content))
-    status, output, errors = call("station", "verify", package)
-    assert status == 1
-    assert "not proven" in output or "not a proof package" in errors
+    status, output, errors = call("verify", package)
+    assert (status, "not proven" in output) == (1, True) or (status, "not a proof package" in errors) == (2, True)
 
 
 def test_a_bill_is_a_page_and_data(call: Call, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +151,7 @@ def test_a_missing_folder_is_named(call: Call, tmp_path: Path) -> None:
     """A check of nothing is an error, not a whole folder."""
     status, _, errors = call("station", "check", "--data", tmp_path / "nothing")
     assert (status, "--data" in errors) == (1, True)
-    assert "cannot be read" in call("station", "verify", tmp_path / "nothing.zip")[2]
+    assert "cannot be read" in call("verify", tmp_path / "nothing.zip")[2]
 
 
 async def test_the_station_serves_until_it_is_told_to_stop(data: Path) -> None:

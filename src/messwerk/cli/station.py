@@ -27,7 +27,6 @@ from ..station import PriceSheet, Station
 from ..station.calendar import month_bounds
 from ..station.views import Age, BillRow, MeterRow
 from .console import err, out, until_output_closes
-from .proof import verify_package
 
 T = TypeVar("T")
 app = typer.Typer(name="station", help="The central station: meters in, bills out.", no_args_is_help=True)
@@ -298,26 +297,6 @@ def bill(
     except OSError as error:
         raise LocalError(f"{path} cannot be written: {error.strerror or error}") from error
     out.print(str(path), soft_wrap=True)
-
-
-@app.command()
-def verify(
-    file: Annotated[Path, typer.Argument(help="A bill's proof package (zip).")],
-    fingerprint: Annotated[
-        str | None, typer.Option(help="Of the key printed on the meter, sixteen hex digits.", show_default=False)
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check a bill from its proof package alone; exit status 0 says that everything holds.
-
-    Every signature is verified and the bill computed again. Only the key has to be compared with
-    the meter's plate: give its fingerprint, or read it in the output.
-    """
-    try:
-        package = file.read_bytes()
-    except OSError as error:
-        raise LocalError(f"{file} cannot be read: {error.strerror or error}") from error
-    raise typer.Exit(verify_package(package, str(file), fingerprint, as_json=as_json))
 
 
 @app.command()

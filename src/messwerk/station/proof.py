@@ -55,7 +55,7 @@ _FIELDS: Final = (
 README: Final = f"""\
 This package proves an electricity bill.
 
-Check it with Messwerk:        messwerk station verify THIS-FILE.zip
+Check it with Messwerk:        messwerk verify THIS-FILE.zip
 Compare the key's fingerprint with the one printed on your meter.
 
 By hand: each entry of readings.json is a register reading the meter signed twice, once for

@@ -399,7 +399,7 @@ class Station:
         return await self._in_worker(self.invoicing.make, self.roster.require(server_id), month)
 
     async def bill_proof(self, bill_id: str) -> bytes:
-        """The proof package of a bill: a zip file that `messwerk station verify` checks offline."""
+        """The proof package of a bill: a zip file that `messwerk verify` checks offline."""
         return await self._in_worker(self.invoicing.proof, bill_id)
 
     async def _bill_forever(self) -> None:
