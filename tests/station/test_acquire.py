@@ -24,6 +24,7 @@ from messwerk.station.acquire import acknowledgement
 from messwerk.station.journal import Batch
 from messwerk.station.settings import Settings
 from messwerk.station.station import Station
+from messwerk.tuples import STATUS_SOI
 from station_meters import INFO_METER, MODULE_ID, SigningMeter, info_telegram
 
 START = 1_790_000_100
@@ -105,6 +106,32 @@ async def test_a_second_pull_asks_for_nothing_it_has(plant: Plant) -> None:
     (report,) = await plant.station.pull_once()
     assert plant.station.overview().counts == before
     assert report.bytes_received < 2000
+
+
+async def test_a_meter_out_of_phase_is_put_on_the_quarter_hours(plant: Plant) -> None:
+    """A token in the middle of the second before makes the quarter hour itself the boundary."""
+    plant.base.synchronise(137)
+    plant.base.synchronous = False
+    plant.run(DAY)
+    await plant.station.pull_once()
+    assert plant.station.out_of_phase(plant.base.server_id)
+    assert plant.base.seconds_index % 900 == 0
+    plant.run(899)
+    (module,) = plant.station.modules()
+    told = asyncio.create_task(plant.station.rephase(plant.base.server_id, module))
+    await asyncio.sleep(0.01)
+    plant.clock.advance(0.5)
+    await told
+    plant.base.tick(steady(1))
+    plant.clock.advance(0.5)
+    assert plant.base.current is not None
+    assert plant.base.current.status & STATUS_SOI, "the boundary itself is the first tuple of the new phase"
+    plant.run(2 * 900)
+    await plant.station.pull_once()
+    error_s = plant.station.sync_state(plant.base.server_id).phase_error_s
+    assert error_s is not None
+    assert abs(error_s) < 1
+    assert not plant.station.out_of_phase(plant.base.server_id)
 
 
 async def test_an_outage_of_the_station_is_filled(plant: Plant) -> None:

@@ -156,6 +156,17 @@ class MeterState:
             self._merge()
             return self._readings.index[self._readings.start_of_interval]
 
+    def phase_error_s(self) -> float | None:
+        """How far the meter's newest period boundary lies from the nearest UTC quarter hour, + = late.
+
+        None without boundary or without knowing when it was.
+        """
+        boundaries = self.profile_indices()
+        if not len(boundaries):
+            return None
+        (utc,), _ = self.derived().model.utc_of(boundaries[-1:])
+        return float(utc - np.rint(utc / QUARTER_S) * QUARTER_S) if np.isfinite(utc) else None
+
     def power_w(self) -> float | None:
         """Net power now: what the meter says, else the mean of the last minute; None when unknown."""
         readings = sorted(self.recent, key=lambda reading: reading.index)

@@ -23,6 +23,7 @@ from ..identity import ServerId
 from ..link.clock import Clock
 from ..link.endpoint import Source, parse_source
 from ..link.tcp import RequestServer, serve_requests
+from ..tuples import STATUS_SYNCHRONOUS
 from .acquire import IndexRange, Plan, Puller, PullReport, PushSession, listen
 from .archive import Archive, SealReport
 from .calendar import QUARTER_S
@@ -61,6 +62,10 @@ IDENTITY_EVERY_S: Final = 86400.0
 """A meter's identity is asked for again so often: a changed key is found within a day. [design]"""
 BILL_EVERY_S: Final = 60.0
 """Finished months are looked for so often."""
+PHASE_ERROR_MAX_S: Final = 3.0
+"""A period boundary farther from the quarter hour is put right. [design]"""
+TOKEN_AHEAD_S: Final = 0.5
+"""So long before a boundary its token is sent. [design]"""
 PUSH_IDLE_S: Final = 3600.0
 """A module that pushes may keep its connection so long without a word."""
 FAILURE_PAUSE_S: Final = 1.0
@@ -318,7 +323,8 @@ class Station:
             if module is None:
                 return
             try:
-                await self.pull_once(module)
+                reports = await self.pull_once(module)
+                await self._keep_in_phase(module, [one for report in reports for one in report.meters])
                 wait_s, retry_s = self._until_next_pull(), self.settings.pull_retry_s
             except Exception as error:
                 self.failures += 1
@@ -334,14 +340,34 @@ class Station:
         every, now = self.settings.pull_every_s, self.clock.utc()
         return every - now % every + min(20.0, every / 10) * random.uniform(0.5, 1.0)
 
+    def out_of_phase(self, server_id: bytes) -> bool:
+        """Whether a signed meter's periods do not begin on UTC quarter hours, or it says it does not know."""
+        meter_id = self.roster.find(server_id)
+        if meter_id is None:
+            return False
+        state = self.live.state(meter_id)
+        newest = state.last
+        if newest is None or newest.signed is None:
+            return False
+        error_s = state.phase_error_s()
+        astray = error_s is not None and abs(error_s) > PHASE_ERROR_MAX_S
+        return astray or not newest.status & STATUS_SYNCHRONOUS
+
+    async def _keep_in_phase(self, module: Module, meters: Sequence[ServerId]) -> None:
+        """Re-phase the meters of a module that need it; one that refuses is an event, not a failed pull."""
+        try:
+            await asyncio.gather(*(self.rephase(one, module) for one in meters if self.out_of_phase(one)))
+        except MesswerkError as error:
+            self._note_failure(f"re-phase by {module}", error)
+
     async def rephase(self, server_id: bytes, module: Module) -> None:
         """Make a meter's periods begin on UTC quarter hours: sends it the next boundary's time.
 
-        The token counts for the second it arrives in, so it is sent on the boundary.
+        The tuple after the token is the boundary, so it is sent in the middle of the second before.
         """
         now = self.clock.utc()
-        boundary = (int(now) // QUARTER_S + 1) * QUARTER_S
-        await self.clock.sleep(boundary - now)
+        boundary = (int(now + TOKEN_AHEAD_S) // QUARTER_S + 1) * QUARTER_S
+        await self.clock.sleep(boundary - TOKEN_AHEAD_S - now)
         await self.puller.set_phase(module, server_id, boundary)
         await self.process()
 

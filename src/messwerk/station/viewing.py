@@ -194,7 +194,8 @@ class Viewing:
 
     def sync_state(self, meter_id: int) -> SyncState:
         """What is known of a meter's time."""
-        derived, now = self._live.state(meter_id).derived(), self._clock.utc()
+        state, now = self._live.state(meter_id), self._clock.utc()
+        derived = state.derived()
         model = derived.model
         index_now = model.index_at(now)
         rows = model.residuals()
@@ -205,7 +206,7 @@ class Viewing:
             uncertainty_now_s=float(model.utc_of([index_now])[1][0]) if index_now is not None else None,
             last_sync_utc=used[-1].utc if used else None,
             edge_error_s_max=derived.error_s_max,
-            phase_error_s=_phase_error(derived),
+            phase_error_s=state.phase_error_s(),
             epochs=_epochs(model),
             points=tuple(
                 SyncPointView(
@@ -332,13 +333,6 @@ def _gaps(derived: Derived, until_utc: float) -> tuple[GapView, ...]:
         start = int(derived.edges.quarter[-1])
         runs += (GapView(start_utc=start, end_utc=start + tail * QUARTER_S, intervals=tail),)
     return runs
-
-
-def _phase_error(derived: Derived) -> float | None:
-    """How late the newest edge was taken, against its quarter hour."""
-    if not len(derived.edges):
-        return None
-    return float(derived.edges.utc[-1] - derived.edges.quarter[-1])
 
 
 def _epochs(model: TimeModel) -> tuple[EpochView, ...]:
