@@ -62,6 +62,10 @@ def verify(
         keys = _given(key or [], curve)
         data = load(file)
         if data.startswith(ZIP):
+            if tuples:
+                raise SourceError("a proof package carries its tuples: leave --tuples out")
+            if export is not None:
+                raise SourceError("the README.txt in a proof package tells how to check it by hand with openssl")
             raise typer.Exit(_verify_package(data, file, keys, as_json=as_json))
         report = evidence.examine(data, keys, tuples=load(tuples) if tuples else None)
         if export is not None:

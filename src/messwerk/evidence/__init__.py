@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..errors import SourceError
+from . import bills
 from .exhibit import Contents, Exhibit, Field, OfferedKey, Rule, SignedBlock, Stage, Transaction
 from .json_files import read_json
 from .judge import NO_KEYS, Finding, GivenKeys, Report, Verdict, judge
@@ -72,7 +73,10 @@ def read(data: bytes, *, tuples: bytes | None = None) -> Contents:
         raise SourceError("the file is empty")
     beside = read(tuples) if tuples is not None else Contents("nothing")
     kind = next(kind for kind in KINDS if kind.recognises(data))
-    return kind.read(data, beside)
+    contents = kind.read(data, beside)
+    if tuples is not None and contents.kind != bills.KIND:
+        raise SourceError("only a bill names tuples that stand in another file")
+    return contents
 
 
 __all__ = [

@@ -92,7 +92,7 @@ class Report:
             faults.append("no signature was checked" if self.rules else "nothing in the file carries a signature")
         failed = len(self.findings) - self.proven
         if failed:
-            faults.append(f"{failed} of {len(self.findings)} signed items are not proven")
+            faults.append(f"signed items that are not proven: {failed} of {len(self.findings)}")
         if self.damaged:
             faults.append(f"parts that cannot be read: {len(self.damaged)}")
         faults += [f"rule broken: {rule.name} ({rule.detail})" for rule in self.broken_rules]
@@ -157,7 +157,8 @@ def judge(contents: Contents, given: GivenKeys = NO_KEYS) -> Report:
     if any(isinstance(exhibit.content, EdlValue) for exhibit in contents.exhibits):
         unproven.append("that the meter's clock was right: the time is signed as the meter believed it")
     if contents.unsigned:
-        unproven.append(f"anything about the {contents.unsigned} readings without signature")
+        many = "s" if contents.unsigned > 1 else ""
+        unproven.append(f"anything about the {contents.unsigned} reading{many} without signature")
     return Report(
         kind=contents.kind, findings=findings,
         transactions=tuple(_with_keys(transaction, findings) for transaction in contents.transactions),
