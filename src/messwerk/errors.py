@@ -12,6 +12,7 @@
     │   ├── SmlError            bytes that are not what the language allows
     │   │   ├── DecodeError         structure or type is wrong: offset, path, expected, found
     │   │   └── ChecksumMismatch    a frame or message arrived whole but its CRC-16 differs
+    │   ├── LmnError            a message or certificate on the wired network must not be accepted
     │   ├── AttentionReceived   the peer answered with an attention number of the error range
     │   └── PeerLost            the peer closed, stalled or answered nonsense
     └── EvidenceError       something that should prove itself does not
@@ -97,6 +98,10 @@ class ChecksumMismatch(SmlError):
     def __init__(self, *, what: str, offset: int, expected: int, found: int) -> None:
         self.what, self.offset, self.expected, self.found = what, offset, expected, found
         super().__init__(f"{what} at byte {offset}: CRC {found:#06x}, expected {expected:#06x}")
+
+
+class LmnError(RemoteError):
+    """A message, key or certificate on the local metrological network must not be accepted."""
 
 
 class AttentionReceived(RemoteError):
