@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from evidence_material import (
     KEY_P192,
     bare,
@@ -16,9 +19,6 @@ from evidence_material import (
     signed,
     tuple_body,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from messwerk import evidence
 from messwerk.errors import MesswerkError, SourceError
 from messwerk.evidence import Report, Verdict, xml_files
@@ -92,6 +92,14 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     report = evidence.examine(long)
     assert report.verdict is Verdict.NOT_UNDERSTOOD
     assert "longer than 64 KiB" in report.damaged[0]
+
+
+def test_nothing_but_beginnings_is_given_up() -> None:
+    """A start word costs an attacker 8 bytes and us a sentence: their number is bounded."""
+    with pytest.raises(SourceError, match="more than 10000 parts"):
+        evidence.examine(bytes.fromhex("1b1b1b1b01010101") * 40_000)
+    with pytest.raises(SourceError, match="JSON file is larger"):
+        evidence.examine(b"[" + b"[]," * (6 << 20) + b"[]]")
 
 
 FRAME = framed(identity_body(), tuple_body(signed()))

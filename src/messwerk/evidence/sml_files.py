@@ -25,6 +25,9 @@ MAX_MENDED: Final = 16
 """Wrong check sums in one SML file that are looked behind. [messages]"""
 MAX_MENDED_BYTES: Final = 64 << 10
 """Largest SML file with wrong check sums that is read all the same; signed values have 600 bytes."""
+MAX_DAMAGED: Final = 10_000
+"""Parts of a file that are unreadable or have wrong check sums, after which it is given up."""
+PORTION: Final = 64 << 10
 _START: Final = bytes.fromhex("1b1b1b1b01010101")
 
 
@@ -38,8 +41,11 @@ def read_binary(data: bytes) -> Contents:
         _read_bare(data, contents)
         return contents
     decoder = sml.FrameDecoder(max_frame=LARGEST_MAX_FRAME)
-    events = decoder.receive(data) + decoder.close()
-    for event, following in zip(events, [*events[1:], None], strict=True):
+    rejected_bytes = 0
+    for event, following in _with_following(_events(decoder, data)):
+        rejected_bytes += event.size if isinstance(event, sml.Rejected) else 0
+        if len(contents.damaged) + len(contents.remarks) > MAX_DAMAGED:
+            raise SourceError(f"more than {MAX_DAMAGED} parts of the file cannot be read: this is no evidence")
         place = f"frame at byte {event.offset}"
         if isinstance(event, sml.Frame):
             read_payload(event.payload, place, contents)
@@ -51,10 +57,28 @@ def read_binary(data: bytes) -> Contents:
             read_payload(payload, place, contents, remarks=(remark,))
         else:
             contents.damaged.append(f"{place}: {event.reason}")
-    noise = decoder.bytes_skipped - sum(event.size for event in events if isinstance(event, sml.Rejected))
+    noise = decoder.bytes_skipped - rejected_bytes
     if noise > 0:
         contents.remarks.append(f"{noise} bytes outside of frames were left out")
     return contents
+
+
+def _events(decoder: sml.FrameDecoder, data: bytes) -> Iterator[sml.Frame | sml.Rejected]:
+    """What the decoder finds, portion by portion: a file of nothing but beginnings must not fill memory."""
+    for start in range(0, len(data), PORTION):
+        yield from decoder.receive(data[start : start + PORTION])
+    yield from decoder.close()
+
+
+def _with_following(
+    events: Iterator[sml.Frame | sml.Rejected],
+) -> Iterator[tuple[sml.Frame | sml.Rejected, sml.Frame | sml.Rejected | None]]:
+    """Each event with the next one, the last with None."""
+    event = next(events, None)
+    while event is not None:
+        following = next(events, None)
+        yield event, following
+        event = following
 
 
 def read_hex(data: bytes) -> Contents:
