@@ -12,6 +12,7 @@ from .. import sml
 from ..errors import NotSml, SmlError, SourceError
 from ..sml.json import from_json
 from ..sml.recognise import recognise
+from ..sml.transport import LARGEST_MAX_FRAME
 from ..sml.xml import from_xml
 
 MAX_BYTES: Final = 256 << 20
@@ -99,7 +100,7 @@ def find_files(data: bytes, path: str) -> Material:
 
     Raises NotSml when there is neither.
     """
-    decoder = sml.FrameDecoder(max_frame=1 << 20)
+    decoder = sml.FrameDecoder(max_frame=LARGEST_MAX_FRAME)
     events = tuple(decoder.receive(data) + decoder.close())
     if events:
         return Material(data, events, True, decoder.bytes_skipped)
