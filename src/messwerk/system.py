@@ -13,14 +13,15 @@ import logging
 import math
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
+from .e320.faceplate import Faceplate
 from .errors import BusyError, LocalError, PeerLost
 from .fleet.world import PUSH_PASSWORD, PUSH_USER, Second, World
 from .link.endpoint import TcpSource
@@ -29,7 +30,9 @@ from .link.tcp import Broadcast, TcpClient, serve_requests
 from .station import Settings, Station
 
 if TYPE_CHECKING:
-    from .panels import E320View, RackView
+    from fastapi import FastAPI
+
+    from .panels import RackView
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +137,7 @@ class System:
         self.world: World
         self.station: Station
         self.pty: Pty | None = None
-        self._panels: tuple[E320View, RackView] | None = None
+        self._rack: RackView | None = None
         self.resumed = False
         """Whether the data folder held a world already."""
         self.behind_s = 0
@@ -293,48 +296,28 @@ class System:
 
     async def _serve_pages(self) -> None:
         # Imported here: NiceGUI takes a second to load, and headless runs need none of it.
-        import uvicorn
         from fastapi import FastAPI
 
         from . import panels
-        from .panels import E320View, RackView
         from .station import web
 
-        face = E320View(self.world.e320)
-        rack = RackView(self.world.communication_module, [self.world.base_module])
-        self._panels = face, rack
-        links = panels.mount([face], [rack])
+        world = self.world
+        face = panels.E320View(
+            world.twin,
+            after_s=lambda: min(0.999, max(0.0, time.time() - world.utc)),
+            faceplate=Faceplate.of(world.e320),
+            terminals=world.household,
+        )
+        self._rack = panels.RackView(world.communication_module, [world.base_module])
+        links = panels.mount([face], [self._rack])
         app = FastAPI(title="Messwerk", docs_url=None, redoc_url=None)
         web.mount(app, self.station, panels=links, zone=self.station.settings.zone)
-        listening = listen(self.options.host, self.options.port)
-        self._open.callback(listening.close)
-
-        class Server(uvicorn.Server):
-            """Ctrl-C ends the whole system, so the web server must not take it for itself."""
-
-            @contextmanager
-            def capture_signals(self) -> Iterator[None]:
-                yield
-
-        server = Server(
-            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=HTTP_GRACE_S, ws_max_size=1 << 20)
-        )
-        serving = asyncio.create_task(server.serve(sockets=[listening]), name="pages")
-
-        async def stop() -> None:
-            server.should_exit = True
-            await serving
-
-        self._open.push_async_callback(stop)
-        while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
-            await asyncio.sleep(0.01)
+        await self._open.enter_async_context(serve(app, self.options.host, self.options.port))
 
     def _show(self, second: Second) -> None:
-        """Let the panels know that a second has passed."""
-        if self._panels is not None:
-            face, rack = self._panels
-            face.ticked(second.telegram)
-            rack.ticked([second.signed], wan_connected=self.world.communication_module.push.failures == 0)
+        """Let the rack's panel know that a second has passed; the E320's looks for itself."""
+        if self._rack is not None:
+            self._rack.ticked([second.signed], wan_connected=self.world.communication_module.push.failures == 0)
 
     def summary(self) -> dict[str, Any]:
         """What `messwerk up --for` prints."""
@@ -349,6 +332,33 @@ class System:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("%s stopped", task.get_name(), exc_info=error)
+
+
+@asynccontextmanager
+async def serve(app: FastAPI, host: str, port: int) -> AsyncIterator[None]:
+    """Serve `app` over HTTP while the block runs. Raises BusyError or LocalError naming the remedy."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Ctrl-C ends the whole program in order, so the web server must not take it for itself."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    listening = listen(host, port)
+    server = Server(
+        uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=HTTP_GRACE_S, ws_max_size=1 << 20)
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]), name="pages")
+    try:
+        while not server.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
+            await asyncio.sleep(0.01)
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+        listening.close()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -86,7 +86,7 @@ def test_the_led_and_the_optical_port_live(visit: Visit) -> None:
 def test_the_drawer_shows_the_telegram_beside_its_meaning(visit: Visit) -> None:
     """The hex on the page is a whole, valid telegram, and the table beside it says what it says."""
     page = visit.open("/panels/e320/0")
-    page.get_by_text(re.compile("Behind the cover|Hinter dem Deckel")).click()
+    page.get_by_text(re.compile("The telegram of this|Das Telegramm dieser")).click()
     page.wait_for_selector("code.dump")
     dump = page.locator("code.dump").inner_text()
     telegram = bytes.fromhex("".join(line.split("  ", 1)[1] for line in dump.splitlines()))

@@ -1,4 +1,4 @@
-"""What the panels make of a moment of their devices: LED, hex, register list, verdicts."""
+"""What the panels make of telegrams and tuples: hex, register list, verdicts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import pytest
 
 from messwerk import sml
 from messwerk.e320 import E320, RamMemory, UserSettings, Variant
-from messwerk.e320.display import DARK, DisplayState
+from messwerk.e320.display import DARK
 from messwerk.e750 import BaseModule, Bus, CommunicationModule
 from messwerk.identity import ServerId
 from messwerk.metrology import PhasePowers
-from messwerk.panels import E320View, RackView, lcd
-from messwerk.panels.e320 import Moment, display_classes, led_classes
+from messwerk.panels import RackView, lcd
 from messwerk.panels.e750 import REGISTERS, ROLL_S, ModuleMoment, display_of, register_values, tuple_markup
 from messwerk.panels.telegram import BYTES_SHOWN, decoded, flag_words, hex_dump
 from messwerk.signing import Curve, PrivateKey
@@ -24,55 +23,6 @@ from messwerk.station.web.language import ENGLISH
 
 METER_ID = ServerId.parse("1LGZ0063539421")
 KEY = PrivateKey.from_seed(Curve.P256, b"panel")
-ON = DisplayState()
-
-
-def meter() -> E320:
-    """A meter past its start-up sequence."""
-    twin = E320(
-        server_id=METER_ID, variant=Variant(), memory=RamMemory(), settings=UserSettings(pin_on=False, extended=True)
-    )
-    twin.advance(PhasePowers.constant(60, (500.0, 0.0, 0.0)))
-    return twin
-
-
-@pytest.mark.parametrize(
-    ("moment", "classes"),
-    [
-        (Moment(display=DARK), "e320-led"),
-        (Moment(display=ON, counting=False), "e320-led e320-led-on"),
-        (Moment(display=ON, counting=True, pulses=0), "e320-led"),
-        (Moment(display=ON, counting=True, pulses=3, seconds_index=2), "e320-led e320-led-beat-even"),
-        (Moment(display=ON, counting=True, pulses=3, seconds_index=3), "e320-led e320-led-beat-odd"),
-        (Moment(display=ON, counting=True, pulses=90), "e320-led e320-led-on"),
-    ],
-)
-def test_the_led_follows_the_pulses(moment: Moment, classes: str) -> None:
-    """Off without mains, steady below start-up, one flash a pulse, steady again when too fast to see."""
-    assert led_classes(moment) == classes
-
-
-def test_the_view_shows_the_second_it_was_told_of() -> None:
-    """The same moment is the same object until the next tick; then display, pulses and telegram are new."""
-    twin = meter()
-    view = E320View(twin)
-    view.ticked(twin.tick(PhasePowers.constant(1, (500.0, 0.0, 0.0))))
-    first = view.moment()
-    assert view.moment() is first
-    assert first.telegram is not None
-    assert first.display.lower_value == "500"
-    view.ticked(twin.tick(PhasePowers.constant(1, (0.0, 900.0, 0.0))))
-    second = view.moment()
-    assert (second.display.lower_value, second.telegram_before) == ("900", first.telegram)
-    assert "lit-l-W" in display_classes(second)
-    assert display_classes(first).split()[1] != display_classes(second).split()[1], "the animation starts anew"
-
-
-def test_the_plate_says_what_the_type_implies() -> None:
-    """Constant, range and mode on the case come from the variant, the number from the server ID."""
-    plate = E320View(meter()).plate
-    assert (plate.pulses_per_kwh, plate.mode_text, plate.accuracy) == (10_000, "Zweirichtungszähler", "A")
-    assert str(plate.device_id) == "1 LGZ 00 6353 9421"
 
 
 def test_the_hex_holds_every_byte_and_marks_the_changed_ones() -> None:
@@ -88,8 +38,10 @@ def test_the_hex_holds_every_byte_and_marks_the_changed_ones() -> None:
 
 def test_a_telegram_is_decoded_into_words() -> None:
     """Values with names and units, the status word in words, the count of bytes."""
-    twin = meter()
-    telegram = twin.tick(PhasePowers.constant(1, (500.0, 0.0, 0.0)))
+    meter = E320(
+        server_id=METER_ID, variant=Variant(), memory=RamMemory(), settings=UserSettings(pin_on=False, extended=True)
+    )
+    telegram = meter.leap(PhasePowers.constant(60, (500.0, 0.0, 0.0)))
     assert telegram is not None
     text = decoded(telegram, ENGLISH)
     for part in (

@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidIdentifier
 from ..identity import DeviceId, ServerId
-from ..signing import Curve, PublicKey
+from ..signing import Curve, PrivateKey, PublicKey
+from .meter import E320
 from .variant import Variant
 
 DATA_MATRIX_VERSION: Final = "BM1"
 """First field of the text; another arrangement gets another version."""
+CALIBRATION_YEAR: Final = 2026
+"""Of meters nobody gave another year."""
 CURVE_LABELS: Final[dict[Curve, str]] = {Curve.P256: "NIST P-256", Curve.BP256: "BP-256"}
 QUIET_MODULES: Final = 2
 WIDTH: Final = 760
@@ -44,6 +47,15 @@ class Faceplate:
     """The metrological LED shows reactive energy."""
     property_plate: str = ""
     """The operator's own line, cut after PROPERTY_LENGTH characters."""
+
+    @classmethod
+    def of(cls, meter: E320, calibration_year: int = CALIBRATION_YEAR) -> Faceplate | None:
+        """The plate of a simulated meter, whose key pair follows from its device ID; None without such an ID."""
+        identity, parameters = meter.server_id.device_id, meter.parameters
+        if identity is None:
+            return None
+        key = PrivateKey.from_seed(parameters.curve, identity.compact.encode()).public
+        return cls(identity, meter.variant, key, calibration_year, led_reactive=parameters.led_reactive)
 
     @property
     def data_matrix_text(self) -> str:

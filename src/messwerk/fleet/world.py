@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Final, Self
 
 from ..e320 import E320, FirmwareParameters, NonVolatile, UserSettings, Variant
+from ..e320.faults import FaultyMeter
 from ..e750 import BaseModule, Bus, CommunicationModule
 from ..errors import StoreDamaged
 from ..identity import DeviceId, ServerId
 from ..signing import Curve, PrivateKey
 from ..tuples import SignedTuple
+from .extra import Adjustable
 from .loads import LookAhead, household, workshop
+from .twins import Twin
 
 CURVE: Final = Curve.P256
 PUSH_USER, PUSH_PASSWORD = "operator", "operator"
@@ -92,15 +95,17 @@ class World:
             origin = Origin(seed=seed, start_utc=start_utc - start_utc % QUARTER_S)
             origin.save(folder / "world.json")
         self.origin: Final = origin
-        self.household = LookAhead(household(self._number("household"), HOUSEHOLD_KWH, HOUSEHOLD_KWP))
+        self.household = Adjustable(household(self._number("household"), HOUSEHOLD_KWH, HOUSEHOLD_KWP))
         self.workshop = LookAhead(workshop(self._number("workshop"), WORKSHOP_KWH))
         self.e320 = E320(
             server_id=DeviceId(maker="LGZ", serial=self._number("E320") % 10**8).server_id,
             variant=Variant(),
             memory=NonVolatile(folder / "e320"),
-            parameters=FirmwareParameters(pin_protection=False, active_power_shown=True),
+            parameters=FirmwareParameters(active_power_shown=True, keep_settings=True),
             settings=UserSettings(pin_on=False, extended=True),
         )
+        self.twin = Twin(FaultyMeter(self.e320, seed=self._number("faults")), self.household)
+        """The E320 with what hands do to it: faults and loads, nothing until somebody does."""
         self.bus = Bus()
         self.base_module = BaseModule(
             self._module_id("base module"),
@@ -129,7 +134,8 @@ class World:
         """
         utc = self.utc
         signed = self.base_module.tick(self.workshop.second(utc))
-        return Second(signed, self.e320.tick(self.household.second(utc)))
+        self.twin.second(utc)
+        return Second(signed, self.twin.telegram)
 
     def advance_e750(self, until_utc: int) -> None:
         """Let the E750 measure up to `until_utc`, signing period boundaries alone."""
@@ -142,11 +148,11 @@ class World:
         Yields the moment of each stop and the telegram of the second before it, if one was sent.
         """
         for start in range(from_utc, until_utc, DAY_S):
-            powers = self.household.load.sample(start, min(DAY_S, until_utc - start))
+            powers = self.household.sample(start, min(DAY_S, until_utc - start))
             at = 0
             while at < len(powers):
                 stop = min(at + QUARTER_S - (start + at) % QUARTER_S, len(powers))
-                yield start + stop, self.e320.leap(powers[at:stop])
+                yield start + stop, self.twin.faulty.leap(powers[at:stop])
                 at = stop
 
     def close(self) -> None:

@@ -66,8 +66,13 @@ def mount(
             return JSONResponse({"detail": "there is no such bill"}, status_code=404)
         return Response(document, media_type="application/json")
 
-    app.add_api_route(PREFERENCE_PATH, preference, include_in_schema=False)
     pages.timer(1.0, recent.refresh)
+    serve_pages(app)
+
+
+def serve_pages(app: FastAPI) -> None:
+    """Serve the pages registered so far from `app`, with their switches of language and theme; once a process."""
+    app.add_api_route(PREFERENCE_PATH, preference, include_in_schema=False)
     ui.run_with(
         app, title="Messwerk", favicon=FAVICON, dark=None, tailwind=False, reconnect_timeout=10.0,
         binding_refresh_interval=None, show_welcome_message=False,

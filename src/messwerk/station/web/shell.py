@@ -158,10 +158,12 @@ def sheet(title: str = "", classes: str = "") -> Iterator[ui.element]:
 
 
 @contextmanager
-def frame(visitor: Visitor, links: Sequence[PanelLink], *, here: str, title: str) -> Iterator[ui.element]:
+def frame(
+    visitor: Visitor, links: Sequence[PanelLink], *, here: str, title: str, station: bool = True
+) -> Iterator[ui.element]:
     """The page around its content: look, theme, navigation, switches.
 
-    `here` is the path the navigation marks as the present place.
+    `here` is the path the navigation marks as the present place; `station`: its pages are served.
     """
     say = visitor.language.say
     ui.add_css(LOOK)
@@ -173,9 +175,10 @@ def frame(visitor: Visitor, links: Sequence[PanelLink], *, here: str, title: str
             markup(BRAND)
             Text("span", "Messwerk", "desk-only")
         with box(tag="nav").props(f'aria-label="{say("Main")}"'):
-            for name, url in ((say("Overview"), "/"), (say("Meters"), "/meters"), (say("Bills"), "/bills")):
-                _place(name, url, here)
-            if links:
+            if station:
+                for name, url in ((say("Overview"), "/"), (say("Meters"), "/meters"), (say("Bills"), "/bills")):
+                    _place(name, url, here)
+            if station and links:
                 box("split")
             for panel in links:
                 _place(panel.title, panel.url, here)
