@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "verify": "messwerk.cli.verify",
     "up": "messwerk.cli.up",
     "e320": "messwerk.cli.e320",
+    "e750": "messwerk.cli.e750",
     "station": "messwerk.cli.station",
     "bench": "messwerk.cli.bench",
 }

@@ -197,6 +197,10 @@ class CommunicationModule:
         """A new conversation with whoever has connected: bytes in, bytes out."""
         return Conversation(self)
 
+    def service_session(self) -> Conversation:
+        """A new conversation at the service interface of the device itself."""
+        return Conversation(self, local=True)
+
     def exchange(self, server_id: ServerId, frame: bytes, deliver: Callable[[bytes | None], None]) -> None:
         """Send a request file to a module; `deliver` gets the answering frame, or None.
 
@@ -210,10 +214,15 @@ class CommunicationModule:
         if len(waiting) == 1:
             self._begin(server_id)
 
-    def ask(self, server_id: ServerId, request: Request) -> Pending:
-        """Send one request to a module; the answer is its bodies, or attentions."""
+    def ask(self, server_id: ServerId, request: Request, arrived: Callable[[], None] = lambda: None) -> Pending:
+        """Send one request to a module; the answer is its bodies, or attentions. `arrived` is called with it."""
         pending = Pending()
-        self._ask(server_id, request, pending.complete)
+
+        def complete(bodies: Sequence[Body]) -> None:
+            pending.complete(bodies)
+            arrived()
+
+        self._ask(server_id, request, complete)
         return pending
 
     def _ask(self, server_id: ServerId, request: Request, complete: Callable[[Sequence[Body]], None]) -> None:

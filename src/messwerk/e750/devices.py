@@ -41,6 +41,8 @@ class Device:
     vanished: bool = False
     last_index: int | None = None
     """Newest seconds index heard from it."""
+    zero_utc: int | None = None
+    """UTC at its index 0 as its newest tuple says, good to 1 s; None while this module had no time. [s]"""
 
     @property
     def is_base_module(self) -> bool:
@@ -74,7 +76,9 @@ class DeviceList:
         device = self.devices.get(sender)
         if device is not None:
             device.last_seen, device.vanished = now, False
-            device.last_index = index if index is not None else device.last_index
+            if index is not None:
+                device.last_index = index
+                device.zero_utc = int(now) - index if now is not None else None
         return device
 
     def announced(self, sender: ServerId, identification: Tree, now: float | None) -> None:

@@ -7,7 +7,7 @@ mixes modules, or holds a request that must be refused, is worked off message by
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from .. import sml
@@ -21,7 +21,8 @@ from .firmware_tree import legal_log_responses
 from .log_book import Event
 from .log_messages import log_responses
 from .settings import module_parameters
-from .users import User, may
+from .time_ranges import in_seconds_index, in_utc
+from .users import AT_THE_DEVICE, User, may
 
 if TYPE_CHECKING:
     from .communication_module import CommunicationModule
@@ -32,12 +33,14 @@ REQUEST_FRAME_MAX: Final = 65536
 class Conversation:
     """What one connected peer says and hears. It is its own SML application.
 
-    `receive` returns the answers that are ready; on a bus that takes its time call
-    `data_to_send` later for the rest. One conversation is fed by one peer.
+    `receive` returns the answers that are ready. On a bus that takes its time the rest goes to
+    the function given to `attach`; without one call `data_to_send` later. One conversation is fed
+    by one peer; `local` says that he stands before the device, at its service interface.
     """
 
-    def __init__(self, module: CommunicationModule) -> None:
+    def __init__(self, module: CommunicationModule, *, local: bool = False) -> None:
         self.module = module
+        self.local = local
         self.forwarded = 0
         """Files passed on verbatim."""
         self.dropped_files = 0
@@ -50,9 +53,16 @@ class Conversation:
         self._user: User | None = None
         self._target: ServerId | None = None
         self._unreachable = False
+        self._send: Callable[[bytes], None] | None = None
+        self._collecting = False
+
+    def attach(self, send: Callable[[bytes], None]) -> None:
+        """Send what becomes ready later by itself."""
+        self._send = send
 
     def receive(self, data: bytes) -> bytes:
         """Take the next bytes of the stream; returns the framed answers that are ready."""
+        self._collecting = True
         for event in self._decoder.receive(data):
             if not isinstance(event, sml.Frame):
                 continue
@@ -65,9 +75,16 @@ class Conversation:
 
     def data_to_send(self) -> bytes:
         """Answers that have become complete since, in the order of their requests."""
+        self._collecting = True
         self._work()
+        self._collecting = False
         out, self._out = bytes(self._out), bytearray()
         return out
+
+    def _arrived(self) -> None:
+        """Something came over the bus: pass it on, unless whoever is collecting takes it anyway."""
+        if self._send is not None and not self._collecting and (out := self.data_to_send()):
+            self._send(out)
 
     def _work(self) -> None:
         self._out += self._local.data_to_send()
@@ -91,13 +108,13 @@ class Conversation:
         if file.dropped or not isinstance(opening, sml.PublicOpenRequest) or not opening.server_id:
             return None
         device = self.module.devices.devices.get(ServerId(opening.server_id)) if _legal(opening.server_id) else None
-        user = self.module.users.check(opening.username, opening.password)
+        user = self._speaker(opening.username, opening.password)
         if device is None or not device.active or user is None:
             return None
         for message in file.messages[1:]:
             body = message.body
             if isinstance(body, Request) and not (
-                body.server_id in (None, b"", device.server_id) and self._allowed(user, body)
+                body.server_id in (None, b"", device.server_id) and self._allowed(user, body) and not in_utc(body)
             ):
                 return None
         return device.server_id
@@ -114,8 +131,15 @@ class Conversation:
                 self._unreachable = False
             else:
                 self._out += answer
+            self._arrived()
 
         self.module.exchange(target, frame.raw, deliver)
+
+    def _speaker(self, username: bytes | None, password: bytes | None) -> User | None:
+        """Who says so; whoever gives no name at the service interface may look."""
+        if self.local and not username and not password:
+            return AT_THE_DEVICE
+        return self.module.users.check(username, password)
 
     def _allowed(self, user: User, request: Request, *, own: bool = False) -> bool:
         """Whether the request's own credentials, or else those of the open, permit it.
@@ -124,7 +148,7 @@ class Conversation:
         """
         speaker: User | None = user
         if request.username or request.password:
-            speaker = self.module.users.check(request.username, request.password)
+            speaker = self._speaker(request.username, request.password)
         return speaker is not None and may(speaker, request, own=own)
 
     # --- message by message ----------------------------------------------------------------
@@ -136,7 +160,7 @@ class Conversation:
     def open(self, request: sml.PublicOpenRequest) -> sml.PublicOpenResponse:
         """Check who asks and whom for."""
         module = self.module
-        self._user = module.users.check(request.username, request.password)
+        self._user = self._speaker(request.username, request.password)
         if self._user is None:
             name = (request.username or b"").decode("utf-8", "replace")
             module.report(Event.LOGIN_REFUSED, request.client_id[:32], name)
@@ -173,7 +197,7 @@ class Conversation:
         device = module.devices.devices.get(ServerId(target)) if _legal(target) else None
         if device is None or not device.active:
             raise Refusal(Attention.UNKNOWN_SERVER)
-        return module.ask(device.server_id, request)
+        return module.ask(device.server_id, in_seconds_index(request, device, module), self._arrived)
 
     def _own(self, request: Request) -> Sequence[Body]:
         """A request to the communication module itself."""

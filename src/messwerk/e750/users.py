@@ -57,6 +57,10 @@ class User:
     """`uu` in the tree, 1 … 254, unique over the module."""
 
 
+AT_THE_DEVICE: Final = User("", NO_PASSWORD, Role.READER, 0)
+"""Who stands at the service interface and gives no name. [design]"""
+
+
 def password_digest(password: bytes) -> bytes:
     """SHA-256, the form in which the tree carries passwords. Source: gateway lineage."""
     return hashlib.sha256(password).digest()

@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import select
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
 import serialx
 
-from ..errors import BusyError, LocalError, PeerLost, SourceError
+from ..errors import BusyError, LocalError, MesswerkError, PeerLost, SourceError
 from .clock import Clock, RealClock
+from .tcp import DeferringSession, EndingSession, RequestSession
 
 if sys.platform != "win32":
     import termios
     import tty
+
+log = logging.getLogger(__name__)
 
 BAUD: Final = 9600
 """Bit rate of the INFO interface and of every SML push at an optical head (8N1)."""
@@ -31,6 +36,10 @@ BITS_PER_BYTE: Final = 10
 """8N1 on the line: start bit, eight data bits, stop bit."""
 SLICE_S: Final = 0.016
 """How often a paced sender wakes: 16 ms is what a UART with a 16-byte FIFO delivers at 9600 Bd."""
+ANSWERS_WAITING_MAX: Final = 16
+"""Answers that may wait for a slow line."""
+LOOK_EVERY_S: Final = 0.05
+"""How often a pseudo terminal looks whether somebody has opened it."""
 READ_SIZE: Final = 65536
 
 _UNFIT: Final[tuple[type[Exception], ...]] = (
@@ -99,9 +108,10 @@ async def open_serial(path: str | Path, baud: int = BAUD) -> SerialLine:
 
 
 class Pty:
-    """A pseudo terminal that sends like the optical head of a meter: raw, 9600 8N1, one way.
+    """A pseudo terminal that sends like the optical head of a meter: raw, 9600 8N1.
 
-    Readers open `path`, a stable symbolic link, as they would open `/dev/ttyUSB0`. Bytes leave
+    One way unless `receive` is called, as `serve_serial` does for a service interface. Readers
+    open `path`, a stable symbolic link, as they would open `/dev/ttyUSB0`. Bytes leave
     at the pace of the line. With nobody listening they are lost, as light in an empty room, and
     counted in `bytes_dropped`; sending never blocks.
     """
@@ -210,6 +220,31 @@ class Pty:
             return os.read(self._master, READ_SIZE)
         return b""
 
+    async def opened(self) -> None:
+        """Return when some program has the terminal open."""
+        while not self.has_reader:
+            await self._clock.sleep(LOOK_EVERY_S)
+
+    async def receive(self) -> bytes:
+        """Whatever has been sent, waiting without limit; `b""` once nobody has the terminal open any more.
+
+        Wants `keep_input`, or sending reads the bytes away.
+        """
+        loop = asyncio.get_running_loop()
+        readable: asyncio.Future[None] = loop.create_future()
+
+        def ready() -> None:
+            if not readable.done():
+                readable.set_result(None)
+
+        loop.add_reader(self._master, ready)
+        try:
+            await readable
+        finally:
+            if self._master >= 0:
+                loop.remove_reader(self._master)
+        return self.take_input()
+
     def close(self) -> None:
         """Remove the link (if it is still ours) and close the terminal; safe to call twice."""
         if self._master < 0:
@@ -225,6 +260,42 @@ class Pty:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+async def serve_serial(pty: Pty, make_session: Callable[[], RequestSession]) -> None:
+    """Hold conversations over a pseudo terminal until cancelled: one from each opening to its closing.
+
+    Answers leave at the pace of the line. A peer who asks for more than ANSWERS_WAITING_MAX ahead
+    of it is not read from meanwhile. A session that fails ends the conversation, nothing else.
+    """
+    while True:
+        await pty.opened()
+        session = make_session()
+        waiting: asyncio.Queue[bytes] = asyncio.Queue()
+        if isinstance(session, DeferringSession):
+            session.attach(waiting.put_nowait)
+        sender = asyncio.create_task(_send_from(waiting, pty))
+        try:
+            while data := await pty.receive():
+                if answer := session.receive(data):
+                    waiting.put_nowait(answer)
+                if waiting.qsize() > ANSWERS_WAITING_MAX:
+                    await waiting.join()
+        except MesswerkError as error:
+            log.warning("conversation on %s ends: %s", pty.path, error)
+        except Exception:
+            log.exception("conversation on %s failed, please report this", pty.path)
+        finally:
+            sender.cancel()
+            if isinstance(session, EndingSession):
+                session.ended()
+
+
+async def _send_from(waiting: asyncio.Queue[bytes], pty: Pty) -> None:
+    while True:
+        data = await waiting.get()
+        await pty.send(data)
+        waiting.task_done()
 
 
 def list_devices() -> list[str]:

@@ -43,6 +43,15 @@ class DeferringSession(RequestSession, Protocol):
         ...
 
 
+@runtime_checkable
+class EndingSession(RequestSession, Protocol):
+    """A session that holds something as long as its peer is there, say a telephone line."""
+
+    def ended(self) -> None:
+        """Called once when the peer has gone."""
+        ...
+
+
 class _Listener:
     """A listening port and its life: start, `port`, close. Protocols come from a factory."""
 
@@ -225,6 +234,8 @@ class _Answering(asyncio.Protocol):
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._server._forget(self._transport)
+        if isinstance(self._session, EndingSession):
+            self._session.ended()
 
     @property
     def _peer(self) -> str:
