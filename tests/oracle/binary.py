@@ -248,9 +248,9 @@ class _FileReader:
         if found != expected and not kermit:
             raise ChecksumMismatch(what="message", offset=start, expected=swapped(expected), found=swapped(found))
         if kermit:
-            self.tolerate(Leniency.KERMIT_MESSAGE, at_crc, "Message.crc16", f"{found:04x}")
+            self.tolerate(Leniency.KERMIT_MESSAGE, at_crc, "Message.crc16", self.data[at_crc : head.end].hex(" "))
         if head.length == 1:
-            self.tolerate(Leniency.SHORT_CRC, at_crc, "Message.crc16", f"{found:02x}")
+            self.tolerate(Leniency.SHORT_CRC, at_crc, "Message.crc16", self.data[at_crc : head.end].hex(" "))
         return head.length, kermit
 
     def found(self, offset: int) -> str:

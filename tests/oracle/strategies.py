@@ -81,10 +81,10 @@ def of_class(cls: type, *, depth: int = 0) -> st.SearchStrategy[Any]:
 bodies = st.one_of(*(of_class(cls) for cls in BODY_TAGS.values()))
 unknown_bodies = st.builds(
     sml.OpaqueBody,
-    tag=st.sampled_from([0x0800, 0x0A01, 0xFFFF_FFFF]),
+    tag=st.sampled_from([0x0800, 0x0A01, 0xFE01]),
     content=st.sampled_from([b"\x01", b"\x71\x01", bytes.fromhex("73 62 05 f1 00") + b"\x01" * 17]),
 )
-forms = st.builds(sml.MessageForm, tag_width=st.sampled_from([2, 4]), crc_width=st.just(2), kermit=st.just(False))
+forms = st.builds(sml.MessageForm, tag_width=st.sampled_from([2, 3, 4]), crc_width=st.just(2), kermit=st.booleans())
 messages = st.builds(
     sml.Message,
     transaction_id=st.binary(max_size=20),

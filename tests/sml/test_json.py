@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from any_message import MESSAGES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messwerk import sml
 from messwerk.errors import EncodeError, SourceError
 from messwerk.sml.json import from_json, to_json
+from oracle.strategies import messages
 
 CLOSE = sml.Message(transaction_id=b"\x00\x03", body=sml.PublicCloseResponse())
 
@@ -32,7 +32,7 @@ def list_entry_with(**changes: Any) -> str:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.lists(MESSAGES, max_size=2).map(tuple), max_size=2))
+@given(st.lists(st.lists(messages, max_size=2).map(tuple), max_size=2))
 def test_any_message_survives_json(files: list[tuple[sml.Message, ...]]) -> None:
     """Every body, alternative, width and wire form comes back equal, so its bytes come back too."""
     assert from_json(to_json(files)) == files

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from any_message import MESSAGES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messwerk import sml
 from messwerk.sml.listing import Line, listing
+from oracle.strategies import messages
 
 LIST = sml.Message(
     transaction_id=b"\x01",
@@ -111,7 +111,7 @@ def test_every_byte_of_real_telegrams_is_named(shared: Path) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(MESSAGES)
+@given(messages)
 def test_any_message_is_named_throughout(message: sml.Message) -> None:
     """Every declared place has a name; only the inside of foreign bodies has none."""
     lines = listing(sml.encode([message]))

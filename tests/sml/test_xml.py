@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from any_message import MESSAGES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messwerk import sml
 from messwerk.errors import EncodeError, SourceError
 from messwerk.sml.xml import from_xml, to_xml
+from oracle.strategies import messages
 
 CLOSE = sml.Message(transaction_id=b"\x00\x03", body=sml.PublicCloseResponse())
 BODY = "<messageBody><SML_PublicClose.Res/></messageBody>"
@@ -32,7 +32,7 @@ def entry_with(inside: str) -> str:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.lists(MESSAGES, max_size=2).map(tuple), max_size=2))
+@given(st.lists(st.lists(messages, max_size=2).map(tuple), max_size=2))
 def test_any_message_survives_xml(files: list[tuple[sml.Message, ...]]) -> None:
     """Every body, alternative, width and wire form comes back equal, so its bytes come back too."""
     assert from_xml(to_xml(files)) == files
