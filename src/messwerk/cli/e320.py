@@ -7,6 +7,7 @@ import contextlib
 import json
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
 
@@ -19,7 +20,8 @@ from ..e320.testbench import report
 from ..e320.testbench import run as run_testbench
 from ..errors import LocalError, SourceError
 from ..fleet.control import ControlSession
-from ..fleet.loads import LookAhead, parse_load
+from ..fleet.extra import Adjustable
+from ..fleet.loads import parse_load
 from ..fleet.twins import Twin, Twins
 from ..identity import DeviceId
 from ..link.clock import RealClock
@@ -58,6 +60,9 @@ def run(
     pty: Annotated[Path | None, typer.Option(help="Make a pseudo terminal with this name.")] = None,
     serial: Annotated[str | None, typer.Option(help="Send on this serial device (one meter).")] = None,
     tcp: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Offer the INFO interface on TCP.")] = None,
+    panel: Annotated[
+        str | None, typer.Option(metavar="[HOST:]PORT", help="Show the meters in the browser, to be touched there.")
+    ] = None,
     control: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where press, show … reach it.")] = "127.0.0.1:0",
     speed: Annotated[float, typer.Option(min=0, help="Simulated seconds a second; 0 waits for `step`.")] = 1.0,
     data: Annotated[Path, typer.Option(help="Folder that keeps registers and index.")] = DEFAULT_FOLDER,
@@ -108,11 +113,17 @@ def run(
 
     clock = RealClock()
     start_utc = int(running.moment(start).timestamp()) if start else int(clock.utc())
-    wires = _Wires(pty=pty, serial=serial, tcp=running.address(tcp) if tcp else None, control=running.address(control))
+    wires = _Wires(
+        pty=pty,
+        serial=serial,
+        tcp=running.address(tcp) if tcp else None,
+        control=running.address(control),
+        panel=running.address(panel if ":" in panel else f"127.0.0.1:{panel}") if panel else None,
+    )
     with contextlib.ExitStack() as files:
         log = files.enter_context(truth.open("a", encoding="utf-8")) if truth else None
         made = [
-            Twin(_faulty(meter(place), plan, seed + place, log), LookAhead(_load(load or ["household"], seed + place)))
+            Twin(_faulty(meter(place), plan, seed + place, log), Adjustable(_load(load or ["household"], seed + place)))
             for place in range(count)
         ]
         asyncio.run(_live(made, wires, clock, start_utc, speed, data, for_seconds))
@@ -134,12 +145,18 @@ def _load(texts: list[str], seed: int) -> Any:
 
 
 class _Wires:
-    """Where the INFO interfaces lead, and where control comes from."""
+    """Where the INFO interfaces lead, and where control and people come from."""
 
     def __init__(
-        self, *, pty: Path | None, serial: str | None, tcp: tuple[str, int] | None, control: tuple[str, int]
+        self,
+        *,
+        pty: Path | None,
+        serial: str | None,
+        tcp: tuple[str, int] | None,
+        control: tuple[str, int],
+        panel: tuple[str, int] | None,
     ) -> None:
-        self.pty, self.serial, self.tcp, self.control = pty, serial, tcp, control
+        self.pty, self.serial, self.tcp, self.control, self.panel = pty, serial, tcp, control, panel
 
     async def attach(self, twin: Twin, place: int, count: int, baud: int) -> None:
         if self.pty:
@@ -166,16 +183,45 @@ async def _live(
             await wires.attach(twin, place, len(made), int(BAUD * max(speed, 1.0)))
         server = await serve_requests(*wires.control, lambda: ControlSession(twins), idle_s=3600)
         running.publish(data, f"{wires.control[0]}:{server.port}")
-        _say(made, server.port)
-        with contextlib.suppress(asyncio.CancelledError):
-            await twins.run(seconds)
+        async with _panels(twins, wires.panel):
+            _say(made, wires.panel, server.port)
+            with contextlib.suppress(asyncio.CancelledError):
+                await twins.run(seconds)
         await server.close()
         running.withdraw(data)
     finally:
         await twins.close()
 
 
-def _say(made: list[Twin], control_port: int) -> None:
+@contextlib.asynccontextmanager
+async def _panels(twins: Twins, where: tuple[str, int] | None) -> AsyncIterator[None]:
+    """Serve a page for each meter while the block runs, if `where` says so."""
+    if where is None:
+        yield
+        return
+    # Imported here: NiceGUI takes a second to load.
+    from fastapi import FastAPI
+
+    from ..panels import E320View, mount_alone
+    from ..system import serve
+
+    views = [
+        E320View(
+            twin,
+            after_s=lambda: twins.after_s,
+            faceplate=Faceplate.of(twin.meter),
+            terminals=twin.load if isinstance(twin.load, Adjustable) else None,
+            pace=twins,
+        )
+        for twin in twins.twins
+    ]
+    app = FastAPI(title="E320", docs_url=None, redoc_url=None)
+    mount_alone(app, views)
+    async with serve(app, *where):
+        yield
+
+
+def _say(made: list[Twin], panel: tuple[str, int] | None, control_port: int) -> None:
     twin = made[0]
     err.print(f"{len(made)} x {twin.meter.variant.model} ({twin.meter.variant.code}), first {twin.meter.server_id}")
     err.print(f"seconds index {twin.meter.seconds_index}; the INFO interface is silent for the first 24 s")
@@ -183,6 +229,8 @@ def _say(made: list[Twin], control_port: int) -> None:
         err.print(f"pty      {twin.pty.path}")
     if twin.tcp:
         err.print(f"TCP      tcp://{twin.tcp.host}:{twin.tcp.port}" + (" and up" if len(made) > 1 else ""))
+    if panel:
+        err.print(f"panel    http://{panel[0]}:{panel[1]}")
     err.print(f"control  port {control_port}; Ctrl-C stops")
 
 

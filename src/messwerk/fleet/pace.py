@@ -54,6 +54,7 @@ class Pace:
         while True:
             if self._steps:
                 self._steps -= 1
+                await self._clock.sleep(0)  # control, readers and pages get their turn during many steps
                 return 1
             self._changed.clear()
             if not self._speed:

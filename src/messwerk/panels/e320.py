@@ -55,7 +55,7 @@ def build(visitor: Visitor, *, source: E320View, links: Sequence[PanelLink], her
     say = visitor.language.say
     plate = source.plate
     live = Live(source.moment())
-    title = str(plate.device_id or plate.server_id)
+    title = source.title
     with frame(visitor, links, here=here, title=f"{plate.model} {title}", station=station):
         with box("headline"), box():
             Text("h1", plate.model)

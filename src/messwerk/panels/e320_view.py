@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -166,9 +167,20 @@ class E320View:
         self._twin, self._after_s = twin, after_s
         self.terminals: Final = terminals
         self.pace: Final = pace
-        self.plate: Final = Plate.of(twin.faulty.meter, faceplate)
+        self._faceplate = faceplate
         self._torches: set[str] = set()
         self._moment = self._look(Moment())
+
+    @property
+    def title(self) -> str:
+        """Which one it is, as printed."""
+        server_id = self._twin.faulty.meter.server_id
+        return str(server_id.device_id or server_id)
+
+    @cached_property
+    def plate(self) -> Plate:
+        """What is printed on it; drawn when somebody looks."""
+        return Plate.of(self._twin.faulty.meter, self._faceplate)
 
     def moment(self) -> Moment:
         """What is to be seen now; the same object while nothing has changed."""

@@ -72,7 +72,7 @@ def _list(visitor: Visitor, *, meters: Sequence[E320View], links: Sequence[Panel
             for at, meter in enumerate(meters):
                 with box(tag="dt"):
                     link(str(at), f"/panels/e320/{at}")
-                Text("dd", f"{meter.plate.device_id or meter.plate.server_id} · {meter.plate.type_designation}")
+                Text("dd", meter.title)
 
 
 def _page(path: str, build: Callable[..., None]) -> None:
