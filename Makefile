@@ -7,9 +7,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UP     ?=
+FUZZ_SECONDS ?= 10
 SOURCES := $(shell find rust/src -name '*.rs') rust/Cargo.toml rust/Cargo.lock pyproject.toml
 
-.PHONY: up test check bench docs screenshots chromium clean help
+.PHONY: up test check bench fuzz screenshots chromium clean help
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/'
@@ -28,7 +29,13 @@ check: $(VENV)/installed-test  ## linters, types, layers and the Rust side, with
 	cargo fmt --manifest-path rust/Cargo.toml --check
 	cargo clippy --quiet --manifest-path rust/Cargo.toml --all-targets -- -D warnings
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --quiet --manifest-path rust/Cargo.toml --features extension-module -- -D warnings
+	cargo check --quiet --manifest-path rust/fuzz/Cargo.toml
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo test --quiet --manifest-path rust/Cargo.toml
+
+fuzz:  ## ten seconds of each fuzz target on stable Rust (make fuzz FUZZ_SECONDS=600 for a real run)
+	for target in frames walk columns; do \
+	  cargo run --quiet --release --manifest-path rust/fuzz/Cargo.toml -- $$target --seconds $(FUZZ_SECONDS) || exit 1; \
+	done
 
 bench: $(VENV)/installed-test  ## every claim of speed, with its peers in the same run
 	$(BIN)/messwerk bench all
