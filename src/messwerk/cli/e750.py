@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.logging import RichHandler
 
+from ..e750.udp_bus import UdpBridge
 from ..errors import LocalError, SourceError
 from ..fleet.control import CommandLines
 from ..fleet.live_rack import TELEPHONE_NUMBER, LiveRack, Ports
@@ -57,6 +58,12 @@ def run(
         str | None, typer.Option(help="PSTN: the station's modem, on HOST:PORT or a pseudo terminal of this name.")
     ] = None,
     number: Annotated[str, typer.Option(help="PSTN: telephone number of the communication module.")] = TELEPHONE_NUMBER,
+    bus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUP:PORT", help="Share the bus with other racks of this machine, as 239.255.72.59:7259."
+        ),
+    ] = None,
     push: Annotated[
         list[str] | None, typer.Option(metavar="HOST:PORT", help="Targets of push operations 1 to 4.")
     ] = None,
@@ -100,13 +107,15 @@ def run(
             history_days=history_days,
         )
     targets = [_target(text) for text in push or []]
-    ports = Ports(host=host, pull=port, service=service, modem=modem, number=number)
+    ports = Ports(
+        host=host, pull=port, service=service, modem=modem, number=number, bus=running.address(bus) if bus else None
+    )
     clock = RealClock()
     start_utc = int(running.moment(start).timestamp()) if start else int(clock.utc()) + 1
     with contextlib.ExitStack() as files:
         if plan.history_days:
             err.print(f"measuring {plan.history_days:g} days first", style="dim")
-        rack = Rack(data, plan, start_utc)
+        rack = Rack(data, plan, start_utc, bridge=UdpBridge() if bus else None)
         files.callback(rack.close)
         stream = files.enter_context(pulses.open("a", encoding="utf-8")) if pulses else None
         _set_targets(rack, targets)
@@ -152,6 +161,8 @@ def _say(live: LiveRack, control_port: int) -> None:
         err.print(f"  {place}  {slot.module.variant.name}, {slot.module.server_id}, at #{slot.module.seconds_index}")
     if len(rack.slots) > 8:
         err.print(f"  … {len(rack.slots)} base modules in all")
+    if ports.bus is not None:
+        err.print(f"bus      {ports.bus[0]}:{ports.bus[1]}, with every other rack there")
     if live.pull is not None:
         err.print(f"pull     messwerk e750 read tcp://{_bracketed(ports.host)}:{live.pull.port}")
     if module is not None and ports.service is not None:

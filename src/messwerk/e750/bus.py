@@ -2,8 +2,8 @@
 
 A frame is bytes and nothing else: what crosses this bus could cross a wire, and modules never
 call each other. This in-memory segment delivers in the order of sending before `send` returns
-to the outside, so a simulation is deterministic; a segment of UDP multicast offers the same
-three methods.
+to the outside, so a simulation is deterministic. Segments of several programs are joined by
+`udp_bus`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class BridgePort(Protocol):
 
 
 class Segment(Protocol):
-    """What a module needs of the bus; `Bus` is one, a UDP segment another."""
+    """What a module needs of the bus."""
 
     def attach(self, module: Module) -> None: ...
 

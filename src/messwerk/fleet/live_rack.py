@@ -19,8 +19,10 @@ from typing import Any, Final, Self, TextIO
 
 from ..e750 import PSTN, CommunicationModule, Modem, TelephoneNetwork
 from ..e750.pulse_module import OUTPUTS
+from ..e750.udp_bus import RecordReader, UdpBridge
 from ..errors import LocalError, PeerLost
 from ..link.clock import Clock
+from ..link.multicast import Multicast
 from ..link.serial import Pty, serve_serial
 from ..link.tcp import RequestServer, TcpClient, serve_requests
 from .control import MAX_STEPS
@@ -44,7 +46,7 @@ TOGETHER_S: Final = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the communication module is reached. None: not at all."""
+    """Where the rack is reached. None: not at all."""
 
     host: str = "127.0.0.1"
     pull: int | None = 7259
@@ -53,6 +55,8 @@ class Ports:
     modem: str | None = None
     """`host:port`, or the path of a pseudo terminal."""
     number: str = TELEPHONE_NUMBER
+    bus: tuple[str, int] | None = None
+    """Multicast group and port by which racks of several programs share one bus."""
 
 
 class LiveRack:
@@ -99,11 +103,12 @@ class LiveRack:
         await self._open.aclose()
 
     async def _start(self) -> None:
+        if self.ports.bus is not None and self.rack.bridge is not None:
+            await self._join_bus(self.ports.bus, self.rack.bridge)
         module = self.rack.communication_module
         if module is None:
             return
         module.poll(self.rack.utc)
-        self.rack.announce()
         if module.variant is PSTN:
             await self._start_modem(module)
         elif self.ports.pull is not None:
@@ -115,6 +120,16 @@ class LiveRack:
             operation.enabled = operation.enabled and bool(operation.target)
             if module.variant.pushes:
                 self._spawn(self._push(module, number), f"push operation {number}")
+
+    async def _join_bus(self, address: tuple[str, int], bridge: UdpBridge) -> None:
+        def datagram(data: bytes, host: str) -> None:
+            bridge.datagram_received(data, host, self.clock.monotonic())
+
+        bridge.carrier = await self._open.enter_async_context(
+            Multicast(*address, datagram, lambda: _Records(bridge, self.clock), interface=self.ports.host)
+        )
+        self._open.callback(setattr, bridge, "carrier", None)
+        self.rack.announce()
 
     async def _start_modem(self, module: CommunicationModule) -> None:
         if self.ports.modem is None:
@@ -300,6 +315,18 @@ def show(live: LiveRack) -> dict[str, Any]:
             for node in rack.nodes
         ],
     }  # fmt: skip
+
+
+class _Records:
+    """What another program transmits to modules of this one."""
+
+    def __init__(self, bridge: UdpBridge, clock: Clock) -> None:
+        self._bridge, self._clock, self._reader = bridge, clock, RecordReader()
+
+    def receive(self, data: bytes) -> bytes:
+        for record in self._reader.receive(data):
+            self._bridge.record_received(record, self._clock.monotonic())
+        return b""
 
 
 class ModemLine:

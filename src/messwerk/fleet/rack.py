@@ -8,6 +8,7 @@ every module was without supply: the backup clock counted on, up to its seven da
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from ..e750 import (
     BaseModule,
     Bus,
     CommunicationModule,
+    Event,
     NetworkNode,
     PulseModule,
     Segment,
@@ -33,6 +35,7 @@ from ..e750 import (
 )
 from ..e750.network_node import PORTS
 from ..e750.state import StateFile
+from ..e750.udp_bus import UdpBridge
 from ..e750.wiring import secondary
 from ..errors import LocalError
 from ..identity import ServerId
@@ -40,6 +43,8 @@ from ..metrology import PhasePowers
 from ..signing import Curve, PrivateKey
 from ..tuples import SignedTuple
 from .loads import Load, LookAhead, parse_load
+
+log = logging.getLogger(__name__)
 
 VARIANT_NAMES: Final = {
     "direct": DIRECT,
@@ -138,16 +143,14 @@ class Slot:
 
 
 class Rack:
-    """The modules of one plan. `join` gets the backbone before any module is on it.
+    """The modules of one plan; `bridge` leads to those of other programs.
 
     Started on the folder of an earlier run it goes on at `utc`, or where that run stopped if
     that was later; in between its modules had no supply. Raises BusyError, StoreDamaged, LocalError.
     """
 
-    def __init__(
-        self, folder: Path, plan: RackPlan, utc: int, *, join: Callable[[Bus], None] = lambda bus: None
-    ) -> None:
-        self.plan, self.folder = plan, folder
+    def __init__(self, folder: Path, plan: RackPlan, utc: int, *, bridge: UdpBridge | None = None) -> None:
+        self.plan, self.folder, self.bridge = plan, folder, bridge
         self.bus = Bus()
         """The backbone: communication and pulse modules sit on it."""
         self.slots: list[Slot] = []
@@ -165,7 +168,9 @@ class Rack:
             self.is_new = not zeros
             self.utc = utc
             """The second that is measured next. [UTC s]"""
-            join(self.bus)
+            if bridge is not None:
+                bridge.conflict = self._twice
+                bridge.plug(self.bus)
             if plan.wan is not None:
                 self.communication_module = self._communication_module(plan.wan)
             segments = self._segments()
@@ -345,6 +350,12 @@ class Rack:
             pulse.announce()
         for node in self.nodes:
             node.announce()
+
+    def _twice(self, server_id: ServerId, where: str) -> None:
+        """A second module with a server ID speaks from another program."""
+        log.warning("a second module %s at %s: the bus does not listen to it", server_id, where)
+        if self.communication_module is not None:
+            self.communication_module.report(Event.SERVER_ID_TWICE, server_id, f"a second one at {where}")
 
     def close(self) -> None:
         """Let go of everything."""
