@@ -100,6 +100,7 @@ class Line:
     def run_until(self, end: float, done: Callable[[], bool] = lambda: False) -> bool:
         """Let time pass until `end`, or until `done` is true after something arrived; says whether it was."""
         self._speak(self.nodes)
+        idle = 0
         while not done():
             arrival = self._on_air[0][0] if self._on_air else None
             deadlines = [(at, node) for node in self.nodes if (at := node.next_deadline) is not None]
@@ -108,6 +109,9 @@ class Line:
             if moment >= end:
                 self.now = max(self.now, end)
                 return done()
+            idle = 0 if moment > self.now or arrival == moment else idle + 1
+            if idle > HASTE_MAX:
+                raise RuntimeError(f"a node's deadline stays at {moment} and it does nothing then")
             self.now = max(self.now, moment)
             if arrival is not None and arrival <= self.now:
                 self._deliver(heapq.heappop(self._on_air)[2])

@@ -85,6 +85,7 @@ class TlsSide:
         if curve_of(peer_certificate) is not own.curve:
             raise LmnError("both certificates of a TLS session must be on the same curve")
         self.peer_certificate: Final = peer_certificate
+        self.own_certificate: Final = own.certificate
         self.server: Final = server
         self.permitted: Final = _SUITES[profile] + _SUITES_1_3
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
@@ -132,7 +133,7 @@ class TlsSession:
 
     def __init__(self, context: ssl.SSLContext, side: TlsSide) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._side = side
+        self.side: Final = side
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=side.server)
         self._waiting = bytearray()
         self.established: Established | None = None
@@ -202,10 +203,10 @@ class TlsSession:
         shown = self._tls.getpeercert(binary_form=True) or b""
         cipher = self._tls.cipher()
         suite = cipher[0] if cipher else ""
-        if not hmac.compare_digest(shown, self._side.peer_certificate):
+        if not hmac.compare_digest(shown, self.side.peer_certificate):
             self.closed = True
             raise LmnError("the peer shows another certificate than the stored one")
-        if suite not in self._side.permitted:
+        if suite not in self.side.permitted:
             self.closed = True
             raise LmnError(f"the handshake ended with {suite}, which this network does not permit")
         self.established = Established(self._tls.version() or "", suite)
