@@ -20,6 +20,7 @@ from ..identity import ServerId
 from ..metrology import FoldState, Mode, PhasePowers, PulseOutput, Registers, fold, wh_tenths
 from ..metrology.accuracy import ErrorModel
 from ..metrology.registers import MWS_PER_WH_TENTH
+from ..metrology.signals import Phasors, Reactive
 from ..seconds_index import SECONDS_INDEX_MAX, SecondsIndex
 from ..signing import PrivateKey, PublicKey
 from ..sml.session import SmlServer
@@ -142,6 +143,8 @@ class BaseModule:
         """Whether the neutral terminal is wired; it may break at any time in a four-wire network."""
         self.ct_ratio, self.vt_ratio = ct_ratio, vt_ratio
         """Instrument transformers, for people: registers and tuples are always secondary."""
+        self.reactive = Reactive.FUNDAMENTAL
+        """What harmonics mean for the reactive registers; acts where signals are measured."""
         self.powered = True
         self.registers = Registers()
         self.seconds_index = SecondsIndex(first_index)
@@ -202,6 +205,14 @@ class BaseModule:
         if (self.seconds_index + self.server_id[-1]) % ANNOUNCE_EVERY_S == 0:
             self.announce()
         return signed
+
+    def tick_signals(self, signals: Phasors) -> SignedTuple:
+        """`tick` for voltages and currents with harmonics: reactive energy as this module is set to."""
+        return self.tick(signals.powers(self.reactive))
+
+    def advance_signals(self, signals: Phasors) -> None:
+        """`advance` for voltages and currents with harmonics."""
+        self.advance(signals.powers(self.reactive))
 
     def advance(self, powers: PhasePowers) -> None:
         """Measure n seconds at once: registers and signed profile rows, no broadcasts.
@@ -342,6 +353,13 @@ class BaseModule:
         self.report(Event.PARAMETER_CHANGED, f"period {period_s} s")
         self._save(durable=True)
 
+    def set_reactive(self, method: Reactive) -> None:
+        """Count reactive energy by another definition from now on; a parameter change is reported."""
+        self.reactive = method
+        self.latch(STATUS_PARAMETER_CHANGED)
+        self.report(Event.PARAMETER_CHANGED, f"reactive energy {method.name.lower()}")
+        self._save(durable=True)
+
     def set_ratios(self, ct_ratio: int, vt_ratio: int) -> None:
         """Take other instrument transformers into account; a parameter change is reported."""
         self.ct_ratio, self.vt_ratio = ct_ratio, vt_ratio
@@ -430,6 +448,7 @@ class BaseModule:
                 "registers": astuple(self.registers),
                 "fold": astuple(self._fold),
                 "ratios": [self.ct_ratio, self.vt_ratio],
+                "reactive": int(self.reactive),
                 "period": [self.period_s, self.period_phase],
                 "synchronous": [self.synchronous, self._synchronous_after_soi, self._sync_taken],
                 "latched": self._latched,
@@ -460,6 +479,7 @@ class BaseModule:
         self._fold = FoldState(*state["fold"])
         self.period_s, self.period_phase = state["period"]
         self.ct_ratio, self.vt_ratio = state["ratios"]
+        self.reactive = Reactive(state.get("reactive", Reactive.FUNDAMENTAL))
         self.synchronous, self._synchronous_after_soi, self._sync_taken = state["synchronous"]
         for kind, remainder in zip(self.led, state["led"], strict=True):
             self.led[kind] = PulseOutput(self.variant.led_imp_per_kwh, remainder)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from .. import sml
+from ..metrology.signals import Reactive
 from ..signing import Curve
 from ..sml import Attention, Body, Tree, TupelParameter
 from ..sml.session import Refusal, Request
@@ -141,6 +142,7 @@ class BusService(BusApplication):
                 Parameter(names.PERIOD_PHASE, lambda: u16(module.period_phase), self._set_phase),
                 Parameter(names.PERIOD_LENGTH, lambda: u16(module.period_s), self._set_period),
                 Parameter(names.SIGNATURE_PROFILE, lambda: u8(SIGNATURE_PROFILES[module.key.curve])),
+                Parameter(names.REACTIVE_METHOD, lambda: u8(module.reactive), self._set_reactive),
                 Parameter(names.CT_RATIO, lambda: u32(module.ct_ratio), self._set_ct_ratio),
                 Parameter(names.VT_RATIO, lambda: u32(module.vt_ratio), self._set_vt_ratio),
                 Parameter(names.LED_ACTIVE, lambda: u32(led)),
@@ -162,6 +164,10 @@ class BusService(BusApplication):
         if period not in PERIODS_ALLOWED_S:
             raise Refusal(Attention.OUT_OF_RANGE, f"a period is one of {PERIODS_ALLOWED_S} s")
         return lambda: self.module.set_period(period)
+
+    def _set_reactive(self, value: sml.messages.ProcParValue) -> Change:
+        method = Reactive(to_int(value, 0, len(Reactive) - 1))
+        return lambda: self.module.set_reactive(method)
 
     def _set_ct_ratio(self, value: sml.messages.ProcParValue) -> Change:
         if not self.module.variant.current_transformers:

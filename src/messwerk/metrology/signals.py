@@ -4,7 +4,7 @@
        └─ synthesise() ─► u(t), i(t) ─ measure() ─► Phasors ─► powers()  as the converters see it
 
 Both ways agree to better than AGREEMENT of the apparent power for signals that are steady within
-a second. Active power is that of all harmonics, reactive power that of the fundamental.
+a second. Active power is that of all harmonics, reactive power that of the fundamental unless `SHIFTED`.
 Angles: L2 follows L1 by 120°, so its phasor is turned by -120°; a current that lags its voltage
 is inductive and gives +Q.
 """
@@ -12,6 +12,7 @@ is inductive and gives +Q.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,15 @@ AGREEMENT: Final = 1e-6
 """Bound of the difference between both paths, as a share of the apparent power."""
 FIELD: Final = np.exp(-2j * np.pi / 3 * np.arange(3))
 """Unit phasors of a right rotating field L1, L2, L3."""
+
+
+class Reactive(IntEnum):
+    """What reactive power is where there are harmonics; without them both are the same."""
+
+    FUNDAMENTAL = 0
+    """That of the fundamental alone."""
+    SHIFTED = 1
+    """Mean of the current times the voltage of a quarter period before: what shifting elements measure."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,10 +102,15 @@ class Phasors:
             (*self.orders, order),
         )
 
-    def powers(self) -> PhasePowers:
-        """What three ideal measuring elements say: P of all orders, Q of the fundamental, RMS voltage."""
-        p_w = (self.u_v * np.conj(self.i_a)).real.sum(axis=1)
-        q_var = (self.u_v[:, 0] * np.conj(self.i_a[:, 0])).imag
+    def powers(self, reactive: Reactive = Reactive.FUNDAMENTAL) -> PhasePowers:
+        """What three ideal measuring elements say: P of all orders, Q by its definition, RMS voltage."""
+        apparent = self.u_v * np.conj(self.i_a)
+        p_w = apparent.real.sum(axis=1)
+        if reactive is Reactive.SHIFTED:
+            quarter_turns = np.exp(-0.5j * np.pi * np.asarray(self.orders))[:, np.newaxis]
+            q_var = (apparent * quarter_turns).real.sum(axis=1)
+        else:
+            q_var = apparent[:, 0].imag
         return PhasePowers(p_w, q_var, self.voltage_v, self.field_reversed)
 
     @property
