@@ -134,7 +134,7 @@ def build(visitor: Visitor, *, source: RackSource, links: Sequence[PanelLink], h
         with box("headline"), box():
             Text("h1", "E750 · SyM²")
             Text("p", say("Base modules sign every second; the communication module takes it to the station."), "lead")
-        rail, below = box("rack"), box()
+        rail, below = box("rack").props('tabindex="0"'), box()
         _fill(rail, below, live, language)
 
     def look() -> None:

@@ -184,6 +184,7 @@ def frame(
                 _place(panel.title, panel.url, here)
         with box("switches"):
             _switches(visitor)
+    ui.query("main.q-page").props('role="presentation"')  # NiceGUI's own: the content below is what is meant
     with box("page", "main") as main:
         yield main
 
@@ -263,4 +264,4 @@ def table(heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> st
         for row in rows
     )
     content = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="scroll"><table class="rows">{content}</table></div>'
+    return f'<div class="scroll" tabindex="0"><table class="rows">{content}</table></div>'
