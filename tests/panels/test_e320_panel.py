@@ -137,6 +137,7 @@ def test_mains_are_cut_and_come_back(bench: Bench) -> None:
     bench.view.inject("power_cut", {}, 3600)
     cut = bench.second()
     assert (cut.powered, cut.telegram, cut.display) == (False, None, DARK)
+    assert cut.phase_power_w == (0.0, 0.0, 0.0), "what it measured last is over"
     bench.view.switch_mains(on=True)
     assert bench.view.moment().powered
     assert bench.view.moment().faults == ()

@@ -201,7 +201,7 @@ class E320View:
             counting=meter.counting,
             telegram=twin.telegram,
             telegram_before=before.telegram if twin.telegram != before.telegram else before.telegram_before,
-            phase_power_w=meter.phase_power_w,
+            phase_power_w=meter.phase_power_w if meter.on else (0.0, 0.0, 0.0),
             powered=meter.on,
             screen=meter.menu.screen,
             error_register=meter.error_register,
