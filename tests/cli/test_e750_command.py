@@ -220,3 +220,19 @@ def test_a_scenario_in_a_file(tmp_path: Path) -> None:
         done = messwerk("run", "--data", str(tmp_path / "other"), "--scenario", str(file))
         assert done.returncode == 1
         assert words in done.stderr.replace("\n", " "), text
+
+
+def test_the_documented_scenario_runs(tmp_path: Path) -> None:
+    """The rack file of the examples plays to its end: neutral, eight days without supply, radio link."""
+    example = Path(__file__).parents[2] / "examples" / "rack.toml"
+    with running(tmp_path, *STILL, "--scenario", str(example)):
+        step(tmp_path, 205)
+        shown = show(tmp_path)
+        assert len(shown["base_modules"]) == 6
+        assert shown["communication_module"]["link_up"] is True
+        log = read(where(tmp_path), "log", "--module", "cm")[0]["entries"]
+        assert [entry["event"] for entry in log][-2:] == ["link lost", "link returned"]
+        first = read(where(tmp_path), "log", "--module", shown["base_modules"][0]["server_id"])[0]["entries"]
+        assert {"neutral lost", "neutral returned"} <= {entry["event"] for entry in first}
+        last = read(where(tmp_path), "log", "--module", shown["base_modules"][5]["server_id"])[0]["entries"]
+        assert "reserve exhausted" in {entry["event"] for entry in last}

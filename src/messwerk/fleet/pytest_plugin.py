@@ -1,8 +1,13 @@
-"""A pytest plugin: a base meter in your tests, without hardware and without waiting.
+"""A pytest plugin: a base meter or a SyM² rack in your tests, without hardware and without waiting.
 
     def test_my_reader(sml_stream):
         telegrams = my_reader.parse(sml_stream(seconds=3, p_w=(1000, 0, 0)))
         assert telegrams[-1].power_w == 1000
+
+    def test_my_head_end(e750, e750_pull):
+        e750.advance(3600)
+        rows = my_head_end.read_profile(e750_pull.exchange)
+        assert len(rows) == 4
 
 Installed with the package, so the fixtures are simply there. Time is stepped: a day takes
 milliseconds, and equal tests see equal bytes.
@@ -10,7 +15,9 @@ milliseconds, and equal tests see equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -21,6 +28,8 @@ from ..e320.faults import FaultyMeter
 from ..identity import ServerId
 from ..link.clock import VirtualClock
 from ..metrology import PhasePowers
+from ..sml.session import Request, ResponseFile, SmlClient
+from .rack import PASSWORD, USER, BasePlan, Rack, RackPlan
 
 SERVER_ID: Final = ServerId.parse("1LGZ0063539421")
 START_UTC: Final = 1_780_272_000.0
@@ -80,3 +89,44 @@ def sml_stream(faults: FaultyMeter, virtual_clock: VirtualClock) -> SmlStream:
         return bytes(sent)
 
     return stream
+
+
+@pytest.fixture
+def e750(tmp_path: Path) -> Iterator[Rack]:
+    """A rack at 2026-06-01T00:00:00Z: a LAN communication module and two base modules of 3 kW each.
+
+    `e750.tick()` is one second, `e750.advance(900)` many; `e750.slots[0].module` is the first base
+    module, `e750.communication_module.push_file(e750.utc)` the next push.
+    """
+    base = BasePlan(loads=("constant:1000,1000,1000",))
+    rack = Rack(tmp_path / "e750", RackPlan(base_modules=(base, base)), int(START_UTC))
+    rack.tick()
+    yield rack
+    rack.close()
+
+
+class Pull:
+    """A connection to the communication module of `e750`, in memory."""
+
+    def __init__(self, rack: Rack) -> None:
+        assert rack.communication_module is not None
+        self._session = rack.communication_module.session()
+        self._client = SmlClient(b"pytest", counter=itertools.count(1))
+
+    def exchange(self, request: bytes) -> bytes:
+        """Bytes of a framed request file in, bytes of the answer out: what a TCP connection would carry."""
+        return self._session.receive(request)
+
+    def ask(
+        self, server_id: bytes | None, *requests: Request, username: str = USER, password: str = PASSWORD
+    ) -> ResponseFile:
+        """Send requests in one file and read the answer."""
+        wire = self._client.request(server_id, requests, username=username, password=password)
+        (answer,) = self._client.receive(self.exchange(wire))
+        return answer
+
+
+@pytest.fixture
+def e750_pull(e750: Rack) -> Pull:
+    """A connection to `e750` without a socket."""
+    return Pull(e750)
