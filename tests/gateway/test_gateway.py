@@ -332,3 +332,16 @@ def test_events_are_not_lost_silently() -> None:
     point.run(40)
     assert all(isinstance(event, GatewayEvent) for event in point.log)
     assert point.utc() > UTC
+
+
+def test_a_full_line_is_read_every_15_s() -> None:
+    """32 meters on one line are all paired without a failure and read in every 15 s, the line mostly idle."""
+    point = MeteringPoint(32)
+    point.run(60)
+    assert not [one for one in point.log if isinstance(one, Failed)]
+    busy_s = point.line.busy_s
+    point.log.clear()
+    point.run(90)
+    read_meters = [one.server_id for one in point.log if isinstance(one, Done) and one.reading is not None]
+    assert all(5 <= read_meters.count(meter.server_id) <= 7 for meter in point.meters)
+    assert (point.line.busy_s - busy_s) / 90 < 0.1

@@ -236,3 +236,23 @@ def test_gateway_survives_any_answers(answers: list[tuple[int, bytes]]) -> None:
         gateway.receive(Frame(Address(1, TLS), Address(OWN, TLS), octet, information), now)
         now += 1.0
     assert gateway.closed or gateway.next_deadline is not None or gateway.transmit(now) is not None
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_goodbye_while_a_frame_is_on_its_way(answered: bool) -> None:
+    """A channel given up in the middle waits for the answer that is due, then says DISC and closes."""
+    gateway = GatewayChannel(OWN, TLS)
+    gateway.connect()
+    first = gateway.transmit(0.0)
+    gateway.disconnect()
+    assert gateway.transmit(0.1) is None
+    if answered:
+        assert first is not None
+        gateway.receive(Frame(first.source, first.destination, control(Kind.UNNUMBERED_ACKNOWLEDGE)), 0.2)
+    else:
+        gateway.pass_time(ANSWER_S)
+    goodbye = gateway.transmit(1.0)
+    assert kind(goodbye) is Kind.DISCONNECT
+    assert goodbye is not None
+    gateway.receive(Frame(goodbye.source, goodbye.destination, control(Kind.UNNUMBERED_ACKNOWLEDGE)), 1.1)
+    assert gateway.events() == [Closed(Reason.ASKED)]

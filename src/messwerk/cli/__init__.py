@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "e320": "messwerk.cli.e320",
     "e750": "messwerk.cli.e750",
     "station": "messwerk.cli.station",
+    "gateway": "messwerk.cli.gateway",
     "bench": "messwerk.cli.bench",
 }
 """Name of each subcommand and the module whose `app` it is."""

@@ -188,6 +188,12 @@ class Gateway:
         """Crypto reset: the meter forgets its certificates and this gateway."""
         self._order(server_id, _Order(Task.RESET, (objects.assignment(objects.CRYPTO_RESET, True),)))
 
+    def next_push(self) -> int:
+        """A number for a push file, never given before; durable when it returns."""
+        self.state.push_counter = (self.state.push_counter + 1) & 0xFFFF_FFFF
+        self._memory.save(self.state)
+        return self.state.push_counter
+
     def events(self) -> list[GatewayEvent]:
         """What happened since the last call."""
         found = list(self._events)

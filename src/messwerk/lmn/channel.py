@@ -308,7 +308,9 @@ class GatewayChannel(_Numbers):
     def disconnect(self) -> None:
         """Begin to close the channel."""
         if self._state in (self._State.OPENING, self._State.OPEN):
-            self._state, self._attempts, self._sent = self._State.CLOSING, 0, None
+            self._state, self._attempts = self._State.CLOSING, 0
+            if not self.waiting:  # an answer that is due must have its time on the line first
+                self._sent = None
 
     def abandon(self) -> None:
         """The meter is gone: close without a word."""
@@ -336,6 +338,8 @@ class GatewayChannel(_Numbers):
         self._deadline = None
         if self._attempts >= ATTEMPTS:
             self._close(Reason.SILENT)
+        elif self._state is self._State.CLOSING:
+            self._sent = None  # whatever was on its way, now it is the goodbye
 
     def transmit(self, now: float) -> Frame | None:
         """The frame to send now, or None. It is on its way until `receive` or its deadline."""
@@ -365,7 +369,8 @@ class GatewayChannel(_Numbers):
 
     def receive(self, frame: Frame | BadInformation, now: float) -> None:
         """Take a frame from this meter on this selector."""
-        if not self.waiting:
+        sent = self._sent
+        if sent is None or not self.waiting:
             return
         if isinstance(frame, BadInformation):
             if frame.header.kind is Kind.INFORMATION and self.open:
@@ -376,6 +381,8 @@ class GatewayChannel(_Numbers):
         self._again = False
         self._poll_s = now
         match self._state, frame.kind:
+            case (self._State.CLOSING, Kind.UNNUMBERED_ACKNOWLEDGE) if sent.kind is not Kind.DISCONNECT:
+                return  # it opened while we had given it up: close it
             case (self._State.OPENING, Kind.UNNUMBERED_ACKNOWLEDGE):
                 self._state = self._State.OPEN
                 self._events.append(Opened(self.selector))
