@@ -9,6 +9,8 @@ from ..identity import ServerId
 from ..sml import Attention, Body, Tree
 from ..sml.session import Refusal, Request, attention
 from . import object_names as names
+from .firmware import Firmware
+from .firmware_tree import legal_log_responses
 from .parameters import Parameter, flag, octets, read_tree, write_tree
 
 
@@ -69,8 +71,10 @@ def identification(
 class BusApplication:
     """Answers requests for parameter trees; `roots` gives the trees. Subclasses know more requests."""
 
-    def __init__(self, server_id: ServerId, roots: Callable[[], Sequence[Parameter]]) -> None:
-        self._server_id, self.roots = server_id, roots
+    def __init__(
+        self, server_id: ServerId, roots: Callable[[], Sequence[Parameter]], firmware: Firmware | None = None
+    ) -> None:
+        self._server_id, self.roots, self._firmware = server_id, roots, firmware
 
     @property
     def server_id(self) -> bytes:
@@ -93,7 +97,14 @@ class BusApplication:
         return answer_parameters(self.server_id, self.roots(), request) or self.other(request)
 
     def other(self, request: Request) -> Sequence[Body]:
-        """Requests for lists and profiles, where a module has any."""
+        """Requests for lists and profiles, where a module has any; all that can be updated have a legal log."""
+        if (
+            self._firmware is not None
+            and isinstance(request, sml.GetProfileListRequest)
+            and request.parameter_tree_path == (names.LEGAL_LOG,)
+        ):
+            act_time = self.ref_time or sml.SecIndex(0)
+            return legal_log_responses(self._firmware, request, self.server_id, act_time)
         raise Refusal(Attention.NOT_EXECUTED, "this module has no lists and no load profile")
 
     def _addressed(self, server_id: bytes | None) -> None:

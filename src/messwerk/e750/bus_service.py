@@ -13,7 +13,7 @@ from ..sml.session import Refusal, Request
 from ..tuples import STATUS_PARAMETER_CHANGED, SignedTuple
 from . import object_names as names
 from .bus_application import BusApplication, identification, unsolicited
-from .firmware_tree import firmware_parameters, legal_log_responses
+from .firmware_tree import firmware_parameters
 from .log_messages import log_responses
 from .monitoring import monitoring_list, monitoring_parameters
 from .parameters import Change, Parameter, flag, octets, to_flag, to_int, u8, u16, u32
@@ -78,7 +78,7 @@ class BusService(BusApplication):
             ),
         )
         roots += firmware_parameters(module.firmware)
-        super().__init__(module.server_id, lambda: roots)
+        super().__init__(module.server_id, lambda: roots, module.firmware)
 
     @property
     def ref_time(self) -> sml.SecIndex:
@@ -94,7 +94,7 @@ class BusService(BusApplication):
                 module.read_up_to = max(module.read_up_to, rows[-1].index)
                 return [pack]
             case sml.GetProfileListRequest(parameter_tree_path=(names.LEGAL_LOG,)):
-                return legal_log_responses(module.firmware, request, self.server_id, self.ref_time)
+                return super().other(request)
             case sml.GetProfileListRequest(parameter_tree_path=(names.BASE_MODULE_LOG,)):
                 return log_responses(module.log, request, self.server_id, self.ref_time)
             case sml.GetProfileListRequest():

@@ -27,6 +27,7 @@ from ..tuples import STATUS_SOI, SignedTuple
 from . import object_names as names
 from .bus import Group, Segment
 from .devices import Device, DeviceList
+from .dispatch import Depot, Dispatcher
 from .firmware import Firmware
 from .lan import LanSettings
 from .log_book import Event, LogBook
@@ -109,6 +110,9 @@ class CommunicationModule:
         self._state = StateFile(folder / "state")
         with ExitStack() as on_failure:
             on_failure.callback(self._state.close)
+            depot = Depot(folder / "depot", download_key=download_key)
+            on_failure.callback(depot.close)
+            self.dispatcher = Dispatcher(self, depot)
             self._resume()
             self.log = LogBook(folder)
             on_failure.callback(self.log.close)
@@ -133,6 +137,7 @@ class CommunicationModule:
             self.users.from_state(state["users"])
             self.sync_enabled, self.sync_period_s, self.sync_offset_s = state["sync"]
             self.ntp_server, self.ntp_port = state["ntp"]
+            self.dispatcher.from_state(state.get("dispatch", []))
 
     # --- time ------------------------------------------------------------------------------
 
@@ -142,6 +147,7 @@ class CommunicationModule:
         for server_id, waiting in self._exchanges.items():
             if waiting and now >= waiting[0].deadline:
                 self._finish(server_id, None)
+        self.dispatcher.poll()
         if self.firmware.poll(int(now)):
             self.reboot_due = True
         if self.reboot_due:
@@ -395,6 +401,7 @@ class CommunicationModule:
                 "lan": self.lan.to_state(),
                 "devices": self.devices.to_state(),
                 "users": self.users.to_state(),
+                "dispatch": self.dispatcher.to_state(),
                 "ntp": [self.ntp_server, self.ntp_port],
                 "sync": [self.sync_enabled, self.sync_period_s, self.sync_offset_s],
             },
@@ -408,6 +415,7 @@ class CommunicationModule:
         self._state.close()
         self.log.close()
         self.firmware.close()
+        self.dispatcher.depot.close()
 
 
 def _disturbed(bodies: Sequence[Body]) -> bool:

@@ -214,6 +214,14 @@ class Firmware:
         content, signature = signed_manifest[: _MANIFEST.size], signed_manifest[_MANIFEST.size :]
         manifest = Manifest.parse(content)
         self._prove(content, signature)
+        self._check(manifest)
+        if manifest != self._manifest:
+            self._manifest, self._good, self._verified = manifest, 0, False
+            self._activate_at = self._trial = None
+            self._save()
+
+    def _check(self, manifest: Manifest) -> None:
+        """Whether this module may run it. Raises Refusal."""
         if manifest.device_class != self.device_class:
             self._report(Event.FIRMWARE_WRONG_TYPE, manifest.device_class.hex())
             raise Refusal(Attention.OUT_OF_RANGE, "this firmware is for another kind of module")
@@ -223,10 +231,6 @@ class Firmware:
             raise Refusal(Attention.NOT_AUTHORISED, "a legally relevant update needs consent given at the module")
         if self.log.full:
             raise Refusal(Attention.NOT_EXECUTED, "the legal log is full: no further download")
-        if manifest != self._manifest:
-            self._manifest, self._good, self._verified = manifest, 0, False
-            self._activate_at = self._trial = None
-            self._save()
 
     def _prove(self, content: bytes, signature: bytes) -> None:
         if self.key is None:

@@ -17,8 +17,8 @@ from .parameters import Change, Parameter, octets, to_int, to_octets, u32
 INDEX_MAX = 2**32 - 1
 
 
-def firmware_parameters(firmware: Firmware) -> tuple[Parameter, ...]:
-    """Download, key, count of failures and activation."""
+def download_parameters(firmware: Firmware, root: bytes = names.DOWNLOAD, *more: Parameter) -> Parameter:
+    """The tree by which an image comes in: manifest, blocks, how far it is."""
 
     def start(value: ProcParValue) -> Change:
         manifest = to_octets(value, 1, 256)
@@ -31,6 +31,22 @@ def firmware_parameters(firmware: Firmware) -> tuple[Parameter, ...]:
     def store(value: ProcParValue) -> Change:
         block = to_octets(value, 1, BLOCK_SIZE)
         return lambda: firmware.store_block(block)
+
+    return Parameter(
+        root,
+        children=(
+            Parameter(names.DOWNLOAD_START, lambda: None, start),
+            Parameter(names.DOWNLOAD_BLOCKS, lambda: u32(firmware.blocks)),
+            Parameter(names.DOWNLOAD_LAST_GOOD, lambda: u32(firmware.last_good)),
+            Parameter(names.DOWNLOAD_BLOCK_NUMBER, lambda: None, choose),
+            Parameter(names.DOWNLOAD_BLOCK_DATA, lambda: None, store),
+            *more,
+        ),
+    )
+
+
+def firmware_parameters(firmware: Firmware) -> tuple[Parameter, ...]:
+    """Download, key, count of failures and activation."""
 
     def activate(value: ProcParValue) -> Change:
         index = to_int(value, 0, INDEX_MAX)
@@ -51,16 +67,7 @@ def firmware_parameters(firmware: Firmware) -> tuple[Parameter, ...]:
         return change
 
     return (
-        Parameter(
-            names.DOWNLOAD,
-            children=(
-                Parameter(names.DOWNLOAD_START, lambda: None, start),
-                Parameter(names.DOWNLOAD_BLOCKS, lambda: u32(firmware.blocks)),
-                Parameter(names.DOWNLOAD_LAST_GOOD, lambda: u32(firmware.last_good)),
-                Parameter(names.DOWNLOAD_BLOCK_NUMBER, lambda: None, choose),
-                Parameter(names.DOWNLOAD_BLOCK_DATA, lambda: None, store),
-            ),
-        ),
+        download_parameters(firmware),
         Parameter(names.DOWNLOAD_KEY, key, set_key),
         Parameter(names.DOWNLOAD_FAILURES, lambda: u32(firmware.failed_verifications)),
         Parameter(names.ACTIVATE_FIRMWARE, None, activate),

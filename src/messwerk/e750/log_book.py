@@ -58,6 +58,9 @@ class Event(IntEnum):
     VOLTAGE_RETURNED = 0x00100023
     LINK_LOST = 0x00E00010
     LINK_RETURNED = 0x00E00011
+    DISPATCHED = 0x00E00012
+    """A firmware image has reached another module whole."""
+    DISPATCH_FAILED = 0x00E00013
 
 
 @dataclass(frozen=True, slots=True)

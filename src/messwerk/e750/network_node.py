@@ -10,16 +10,20 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, Final
 
 from .. import sml
 from ..errors import LocalError
 from ..identity import ServerId
+from ..signing import PublicKey
 from ..sml.messages import ProcParValue
 from ..sml.session import SmlServer
 from . import object_names as names
 from .bus import Bus, Group
 from .bus_application import BusApplication, announcement, identification, unsolicited
+from .firmware import Firmware
+from .firmware_tree import firmware_parameters
 from .parameters import Change, Parameter, to_flag, u8, u32
 
 DEVICE_CLASS: Final = bytes.fromhex("8181c78249ff")
@@ -84,7 +88,8 @@ class _Port:
 class NetworkNode:
     """One network node. `supply_changed(port, on)` tells who simulates the wires to switch supplies.
 
-    Ports count from 1. Nodes may be cascaded.
+    Ports count from 1. Nodes may be cascaded. `folder` keeps its firmware; without one it cannot be updated.
+    Raises BusyError, StoreDamaged, LocalError.
     """
 
     def __init__(
@@ -93,6 +98,8 @@ class NetworkNode:
         *,
         budget_w: float = BUDGET_W,
         supply_changed: Callable[[int, bool], None] = lambda port, on: None,
+        folder: Path | None = None,
+        download_key: PublicKey | None = None,
     ) -> None:
         self.server_id = server_id
         self.budget_w = budget_w
@@ -103,7 +110,8 @@ class NetworkNode:
         self._probing: _Port | None = None
         self._loop = False
         self._second = 0
-        self._server = SmlServer(BusApplication(server_id, self._parameters))
+        self.firmware = Firmware(folder, DEVICE_CLASS, download_key=download_key) if folder is not None else None
+        self._server = SmlServer(BusApplication(server_id, self._parameters, self.firmware))
 
     # --- plugging --------------------------------------------------------------------------
 
@@ -247,7 +255,8 @@ class NetworkNode:
     def tick(self) -> None:
         """Let a second pass: the node announces itself from time to time."""
         self._second += 1
-        if self._second % ANNOUNCE_EVERY_S == 0:
+        updated = self.firmware is not None and self.firmware.poll(self._second)
+        if updated or self._second % ANNOUNCE_EVERY_S == 0:
             self.announce()
 
     def announce(self) -> None:
@@ -257,8 +266,14 @@ class NetworkNode:
             if port.state is PortState.FORWARDING and port.segment is not None:
                 port.segment.send(frame, self.server_id, Group.TUPLES, port)
 
+    def close(self) -> None:
+        """Let go of the firmware's files; the bridge needs none."""
+        if self.firmware is not None:
+            self.firmware.close()
+
     def _identification(self) -> Parameter:
-        return identification(self.server_id, DEVICE_CLASS, b"LGZ", b"E75M PM", lambda: 1)
+        version = self.firmware.version if self.firmware is not None else 1
+        return identification(self.server_id, DEVICE_CLASS, b"LGZ", b"E75M PM", lambda: version)
 
     def _parameters(self) -> tuple[Parameter, ...]:
         ports = tuple(
@@ -272,7 +287,8 @@ class NetworkNode:
             for port in self._ports
         )
         budget = Parameter(names.NODE_BUDGET, lambda: u32(round(self.budget_w * 1000)))
-        return (self._identification(), Parameter(names.NODE_PORTS, children=(*ports, budget)))
+        firmware = firmware_parameters(self.firmware) if self.firmware is not None else ()
+        return (self._identification(), Parameter(names.NODE_PORTS, children=(*ports, budget)), *firmware)
 
     def _enabler(self, number: int) -> Callable[[ProcParValue], Change]:
         def write(value: ProcParValue) -> Change:

@@ -31,6 +31,8 @@ from .bus import Group, Segment
 from .bus_application import BusApplication, announcement, identification
 from .bus_service import SIGNATURE_PROFILES
 from .devices import BASE_MODULE_CLASSES
+from .firmware import Firmware
+from .firmware_tree import firmware_parameters
 from .parameters import Change, Parameter, flag, octets, to_flag, to_int, to_octets, u16, u32
 from .pulses import LENGTH_MAX_MS, LENGTH_MS, Channel
 from .state import StateFile
@@ -69,7 +71,15 @@ class PulseModule:
 
     groups: Final = frozenset({Group.TUPLES, Group.COMMANDS})
 
-    def __init__(self, server_id: ServerId, bus: Segment, folder: Path, *, source: ServerId | None = None) -> None:
+    def __init__(
+        self,
+        server_id: ServerId,
+        bus: Segment,
+        folder: Path,
+        *,
+        source: ServerId | None = None,
+        download_key: PublicKey | None = None,
+    ) -> None:
         self.server_id, self.bus = server_id, bus
         self.source = source
         self.key: PublicKey | None = None
@@ -93,7 +103,9 @@ class PulseModule:
         with ExitStack() as on_failure:
             on_failure.callback(self._state.close)
             self._resume()
-            self.server = SmlServer(BusApplication(server_id, self._parameters))
+            self.firmware = Firmware(folder, DEVICE_CLASS, download_key=download_key)
+            on_failure.callback(self.firmware.close)
+            self.server = SmlServer(BusApplication(server_id, self._parameters, self.firmware))
             bus.attach(self)
             on_failure.pop_all()
         self.announce()
@@ -212,7 +224,7 @@ class PulseModule:
         if signed.status & (STATUS_PARAMETER_CHANGED | STATUS_FIRMWARE_CHANGED) and not self.manual:
             self._ask()
         self._heard += 1
-        if self._heard % ANNOUNCE_EVERY == 0:
+        if self.firmware.poll(signed.index) or self._heard % ANNOUNCE_EVERY == 0:
             self.announce()
 
     def _feed(self, signed: SignedTuple) -> None:
@@ -238,7 +250,7 @@ class PulseModule:
     # --- parameters ------------------------------------------------------------------------
 
     def _identification(self) -> Parameter:
-        return identification(self.server_id, DEVICE_CLASS, b"LGZ", b"E75M IM", lambda: 1)
+        return identification(self.server_id, DEVICE_CLASS, b"LGZ", b"E75M IM", lambda: self.firmware.version)
 
     def _parameters(self) -> tuple[Parameter, ...]:
         children = (
@@ -256,7 +268,8 @@ class PulseModule:
             ),
             Parameter(names.PULSE_HELD, lambda: u32(self.invalid_signatures + self.backward + self.held)),
         )
-        return (self._identification(), Parameter(names.PULSE_SETTINGS, children=children))
+        settings = Parameter(names.PULSE_SETTINGS, children=children)
+        return (self._identification(), settings, *firmware_parameters(self.firmware))
 
     def _source(self) -> ProcParValue | None:
         return octets(self.source) if self.source is not None else None
@@ -344,6 +357,7 @@ class PulseModule:
         """Leave the bus and let go of the state."""
         self.bus.detach(self)
         self._state.close()
+        self.firmware.close()
 
 
 def _reader(channel: Channel) -> Any:

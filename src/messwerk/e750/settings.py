@@ -54,6 +54,7 @@ def module_parameters(module: CommunicationModule) -> Sequence[Parameter]:
         module.users.parameters(),
         Parameter(names.REBOOT, None, lambda value: _reboot(module, value)),
         *firmware_parameters(module.firmware),
+        module.dispatcher.parameters(),
         *module.devices.parameters(),
     )
 

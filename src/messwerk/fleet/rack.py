@@ -258,7 +258,12 @@ class Rack:
         """Each node hangs on the backbone with port 1 and supplies a segment at each other port."""
         for number in range(self.plan.nodes):
             behind = segments[number * (PORTS - 1) : (number + 1) * (PORTS - 1)]
-            node = NetworkNode(self._id(f"network node {number}"), supply_changed=self._supplier(behind))
+            node = NetworkNode(
+                self._id(f"network node {number}"),
+                supply_changed=self._supplier(behind),
+                folder=self.folder / f"network-node-{number:03d}",
+            )
+            self._open.callback(node.close)
             self.nodes.append(node)
             node.connect(1, self.bus)
             for port, segment in enumerate(behind, start=2):
