@@ -313,9 +313,16 @@ def test_openssl_as_meter(curve: Curve, tmp_path: Path) -> None:
     )  # fmt: skip
     try:
         assert server.stdout is not None
-        started = threading.Event()
-        threading.Thread(target=lambda: (server.stdout.readline(), started.set()), daemon=True).start()
-        started.wait(10)
+        lines, started = server.stdout, threading.Event()
+
+        def listen() -> None:
+            for said in lines:
+                if said.startswith(b"ACCEPT"):
+                    started.set()
+                    return
+
+        threading.Thread(target=listen, daemon=True).start()
+        assert started.wait(10)
         session = TlsSide(gateway, meter.certificate, server=False, profile=Profile.SMGW_2025).session()
         session.send(b"retem\n")
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:

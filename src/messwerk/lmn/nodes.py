@@ -208,6 +208,7 @@ class GatewayNode:
         self._broadcast_s = begin_s
         self._check_next = False
         self._checking = False
+        self._new = False
         self._listen_until: float | None = None
         self._speaking: ServerId | None = None
 
@@ -275,8 +276,10 @@ class GatewayNode:
         new = self.roster.answer(frame)
         for server_id, address in self.roster.addresses.items():
             if before.get(server_id, address) != address:  # it began anew and chose another address
+                self._new = True
                 self._end_channel(server_id)
         if new is not None:
+            self._new = True
             self._missed.pop(new, None)
             self._events.append(MeterFound(new, self.roster.addresses[new]))
 
@@ -285,8 +288,7 @@ class GatewayNode:
             if now < self._listen_until:
                 return b""
             self._listen_until = None
-            if self._checking:
-                self._remove_silent()
+            self._listened(now)
         if (waiting := self._waiting()) is not None:
             waiting.pass_time(now)
             if waiting.waiting:
@@ -317,6 +319,15 @@ class GatewayNode:
         if not self.roster.addresses:
             self._broadcast_s = now + SEARCH_EVERY_S
         return frame.to_bytes()
+
+    def _listened(self, now: float) -> None:
+        """A broadcast and its slots are over: decide when the next one comes."""
+        if self._checking:
+            self._remove_silent()
+            if self._new:  # where some were found, others may have collided
+                self._new, self._broadcast_s = False, now + SEARCH_EVERY_S
+        elif self._new:
+            self._broadcast_s = now  # a meter takes its address when it sees itself listed
 
     def _remove_silent(self) -> None:
         silent = set(self.roster.silent())
