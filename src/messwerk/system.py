@@ -231,19 +231,30 @@ class System:
         """Send one telegram and wait until the station has taken it, because its clock moves on next."""
         self.station.telegram_heard.clear()
         self._send(telegram)
-        async with asyncio.timeout(HEARD_WITHIN_S):
-            await self.station.telegram_heard.wait()
+        try:
+            async with asyncio.timeout(HEARD_WITHIN_S):
+                await self.station.telegram_heard.wait()
+        except TimeoutError as error:
+            raise PeerLost(
+                f"the station took no telegram within {HEARD_WITHIN_S:g} s: see the messages above"
+            ) from error
 
     # --- the present -----------------------------------------------------------------------
 
     async def live(self, seconds: float | None = None) -> None:
-        """Let both meters live in real time, for `seconds` or until cancelled."""
-        self._spawn(self._pushes(), "pushes")
-        self._spawn(self._seconds(), "seconds")
-        if seconds is not None:
-            await asyncio.sleep(seconds)
-            return
-        await asyncio.Event().wait()
+        """Let both meters live in real time, for `seconds` or until cancelled.
+
+        Raises what stops them, such as LocalError when their memory cannot be written.
+        """
+        works = [asyncio.create_task(self._seconds()), asyncio.create_task(self._pushes())]
+        try:
+            done, _ = await asyncio.wait(works, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
+        finally:
+            for work in works:
+                work.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
 
     async def _seconds(self) -> None:
         while True:
