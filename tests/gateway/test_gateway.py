@@ -29,10 +29,11 @@ from messwerk.gateway import (
 )
 from messwerk.gateway.push import request_file_id
 from messwerk.lmn import objects
-from messwerk.lmn.certificates import VALID_YEARS
+from messwerk.lmn.certificates import VALID_YEARS, curve_of
 from messwerk.lmn.hdlc import Frame, FrameDecoder
 from messwerk.lmn.line import ManInTheMiddle, Node
 from messwerk.lmn.tls import Profile
+from messwerk.signing import Curve
 
 sys.path.insert(0, str(Path(__file__).parent))
 from metering_point import GATEWAY, UTC, MeteringPoint, initial_key, meter_id, plate_key
@@ -345,3 +346,32 @@ def test_a_full_line_is_read_every_15_s() -> None:
     read_meters = [one.server_id for one in point.log if isinstance(one, Done) and one.reading is not None]
     assert all(5 <= read_meters.count(meter.server_id) <= 7 for meter in point.meters)
     assert (point.line.busy_s - busy_s) / 90 < 0.1
+
+
+def test_brainpool_from_end_to_end() -> None:
+    """The other curve: keys, certificates and TLS on brainpoolP256r1."""
+    point = MeteringPoint(curve=Curve.BP256)
+    assert point.run(60, done(Task.READ)), point.log
+    assert curve_of(point.meters[0].keys.own_certificate) is Curve.BP256
+
+
+@pytest.mark.parametrize("step", range(2, 40, 2))
+def test_a_reset_of_the_processor_at_any_step(step: int) -> None:
+    """A meter whose processor resets at any transmission of pairing or reading is paired and read in the end."""
+    point = MeteringPoint()
+    counters: list[int] = []
+    seen = 0
+
+    def crash(data: bytes, sender: Node) -> bytes:
+        nonlocal seen
+        seen += 1
+        if seen == step:
+            counters.append(point.meters[0].keys.sent_counter)
+            point.meters[0].crash()
+            counters.append(point.meters[0].keys.sent_counter)
+        return data
+
+    point.line.disturbances.append(ManInTheMiddle(crash))
+    point.run(30)
+    assert point.run(150, done(Task.READ)), point.log
+    assert counters == sorted(counters)
