@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from messwerk.e320.lmn_port import LmnPort
 from messwerk.identity import ServerId
 from messwerk.link.clock import RealClock
+from messwerk.link.node import drive
 from messwerk.station.settings import Settings
 from messwerk.station.station import Station
+
+sys.path.insert(0, str(Path(__file__).parent))
+from metering_point import make_meter
 
 MESSWERK = [sys.executable, "-c", "from messwerk.cli import main; main()", "gateway"]
 METER = "1LGZ0063539421"
@@ -66,7 +73,7 @@ async def test_readings_appear_in_the_station(tmp_path: Path) -> None:
     """A running gateway pushes; the station has the meter and its index."""
     async with twins(tmp_path) as line, Station(tmp_path / "station", RealClock(), Settings()) as station:
         server = await station.serve_push("127.0.0.1", 0)
-        args = ["run", "--line", line, "--push", f"127.0.0.1:{server.port}", "--for", "12"]
+        args = ["run", "--line", line, "--push", f"127.0.0.1:{server.port}", "--for", "7"]
         status, out, err = await gateway(
             tmp_path, *args, "--delivery-list", str(tmp_path / "lmn" / "delivery-list.csv")
         )
@@ -78,6 +85,33 @@ async def test_readings_appear_in_the_station(tmp_path: Path) -> None:
         (row,) = station.meters()
         assert row.server_id == ServerId.parse(METER)
         assert row.last_index is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals")
+async def test_a_meter_on_a_serial_device(tmp_path: Path) -> None:
+    """A meter at the other end of a serial device at 921 600 bit/s is found."""
+    import tty
+
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    port, clock, loop = LmnPort(make_meter(), Random(1)), RealClock(), asyncio.get_running_loop()
+
+    async def send(data: bytes) -> None:
+        os.write(master, data)
+
+    async def receive() -> bytes:
+        return await loop.run_in_executor(None, os.read, master, 4096)
+
+    meter = asyncio.ensure_future(drive(port, receive, send, clock, lambda: False))
+    try:
+        status, out, err = await gateway(tmp_path, "discover", "--line", os.ttyname(slave), "--for", "2.5")
+        assert (status, "1 LGZ 00 6353 9421" in out) == (0, True), err
+    finally:
+        os.write(slave, b"x")  # so that the last read ends
+        meter.cancel()
+        await asyncio.gather(meter, return_exceptions=True)
+        os.close(slave)
+        os.close(master)
 
 
 @pytest.mark.parametrize(
