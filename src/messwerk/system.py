@@ -207,6 +207,7 @@ class System:
         `progress(done_s, total_s)` is called on the way.
         """
         start = self.world.utc
+        self.clock.simulate(start + WITHIN_SECOND_S)
         self.world.communication_module.poll(self.clock.utc())
         await self.station.pull_once()  # key and time are known before the first tuple comes
         while (behind := int(time.time()) - self.world.utc) > 1:
