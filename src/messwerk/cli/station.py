@@ -252,13 +252,11 @@ def bills(data: DataFolder = DEFAULT_FOLDER, as_json: AsJson = False) -> None:
         print(json.dumps([_bill_json(row) for row in found]))
         return
     table = Table(box=None)
-    for name in ("bill", "meter", "from", "to", "kWh", "EUR"):
-        table.add_column(name, no_wrap=name in ("bill", "EUR"))
+    for name in ("bill", "meter", "kWh", "EUR"):  # the month is in the bill's number
+        table.add_column(name, no_wrap=True, justify="right" if name in ("kWh", "EUR") else "left")
     for row in found:
         total = str(row.total_eur) if row.complete else "preview"
-        table.add_row(
-            row.bill_id, str(row.server_id), row.from_local[:10], row.to_local[:10], str(row.energy_kwh), total
-        )
+        table.add_row(row.bill_id, str(row.server_id), str(row.energy_kwh), total)
     out.print(table)
 
 
