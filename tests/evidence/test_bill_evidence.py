@@ -8,8 +8,8 @@ import random
 from typing import Any
 
 import pytest
-from evidence_material import KEY_P256, KEYS, MODULE, bare, framed, identity_body, pack_body, signed
 
+from evidence_material import KEY_P256, KEYS, MODULE, bare, framed, identity_body, pack_body, signed
 from messwerk import evidence, sml
 from messwerk.errors import SourceError
 from messwerk.evidence import GivenKeys, Report, Verdict

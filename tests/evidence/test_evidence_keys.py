@@ -7,8 +7,8 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from evidence_material import KEY_P192, KEY_P256, KEYS
 
+from evidence_material import KEY_P192, KEY_P256, KEYS
 from messwerk.errors import InvalidIdentifier
 from messwerk.evidence import parse_key
 from messwerk.signing import Curve, PrivateKey

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from evidence_material import (
     KEY_BP256,
     KEY_P192,
@@ -17,9 +20,6 @@ from evidence_material import (
     signed,
     tuple_body,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from messwerk import evidence, sml
 from messwerk.errors import SourceError
 from messwerk.evidence import GivenKeys, Verdict
