@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from messwerk import sml
+from messwerk.e320.faults import PowerCut
 from messwerk.errors import BusyError, StoreDamaged
 from messwerk.fleet.world import World
 
@@ -84,6 +86,19 @@ def test_damaged_origin_is_reported(tmp_path: Path) -> None:
     (tmp_path / "world.json").write_text('{"seed": ')
     with pytest.raises(StoreDamaged, match=r"world\.json"):
         World(tmp_path, seed=1, start_utc=START)
+
+
+def test_faults_set_by_hand_leave_their_ground_truth(tmp_path: Path) -> None:
+    """A detector watching the world can be scored: what was done to the meter, from when to when."""
+    world = World(tmp_path, seed=1, start_utc=START)
+    world.twin.faulty.inject(PowerCut(), 3)
+    for _ in range(10):
+        world.tick()
+    world.close()
+    (line,) = (tmp_path / "faults.jsonl").read_text(encoding="utf-8").splitlines()
+    told = json.loads(line)
+    assert told["type"] == "power_cut"
+    assert told["meter"] == world.e320.server_id.hex()
 
 
 KILLED = """

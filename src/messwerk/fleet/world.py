@@ -104,7 +104,8 @@ class World:
             parameters=FirmwareParameters(active_power_shown=True, keep_settings=True),
             settings=UserSettings(pin_on=False, extended=True),
         )
-        self.twin = Twin(FaultyMeter(self.e320, seed=self._number("faults")), self.household)
+        self._truth = folder / "faults.jsonl"
+        self.twin = Twin(FaultyMeter(self.e320, seed=self._number("faults"), record=self._tell_truth), self.household)
         """The E320 with what hands do to it: faults and loads, nothing until somebody does."""
         self.bus = Bus()
         self.base_module = BaseModule(
@@ -160,6 +161,11 @@ class World:
         self.communication_module.close()
         self.base_module.close()
         self.e320.close()
+
+    def _tell_truth(self, line: str) -> None:
+        """Keep the ground truth of a fault that has ended, so that detectors can be scored."""
+        with self._truth.open("a", encoding="utf-8") as file:
+            print(line, file=file)
 
     def _secret(self, purpose: str) -> bytes:
         return hashlib.sha256(f"messwerk world {self.origin.seed} {purpose}".encode()).digest()
