@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,6 +30,7 @@ from ..metrology.accuracy import ErrorModel
 from ..signing import PrivateKey
 from . import running
 from .console import err
+from .interrupt import cancel_on_signal
 
 app = typer.Typer(name="e320", help="Base-meter twins: run, press, show, test.", no_args_is_help=True)
 
@@ -172,11 +172,7 @@ class _Wires:
 async def _live(
     made: list[Twin], wires: _Wires, clock: RealClock, start_utc: int, speed: float, data: Path, seconds: int | None
 ) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as a cancellation anyhow
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    cancel_on_signal()
     twins = Twins(made, clock=clock, start_utc=start_utc, speed=speed)
     try:
         for place, twin in enumerate(made):

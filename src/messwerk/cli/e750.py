@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import signal
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -23,6 +22,7 @@ from ..link.clock import RealClock
 from ..link.tcp import serve_requests
 from . import e750_read, running
 from .console import err
+from .interrupt import cancel_on_signal
 
 app = typer.Typer(name="e750", help="SyM² racks: run one, read one, touch one.", no_args_is_help=True)
 app.command("read")(e750_read.read)
@@ -135,11 +135,7 @@ def _set_targets(rack: Rack, targets: list[str]) -> None:
 
 
 async def _live(live: LiveRack, control: tuple[str, int], data: Path, seconds: int | None) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as a cancellation anyhow
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    cancel_on_signal()
     with contextlib.suppress(asyncio.CancelledError):
         async with live:
             server = await serve_requests(*control, lambda: CommandLines(live.carry_out), idle_s=3600)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, Final
 
 from ..errors import LocalError, MesswerkError, PeerLost
 from ..link.endpoint import Source, chunks
+from .interrupt import cancel_on_signal
 
 RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 30.0
@@ -28,9 +28,7 @@ def run_interruptible(work: Coroutine[Any, Any, None]) -> bool:
 
     async def watched() -> bool:
         task = asyncio.ensure_future(work)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows: asyncio cancels us on Ctrl-C itself
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        cancel_on_signal(task)
         try:
             await task
         except asyncio.CancelledError:

@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import json
 import logging
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
@@ -27,6 +26,7 @@ from ..station import PriceSheet, Station
 from ..station.calendar import month_bounds
 from ..station.views import Age, BillRow, MeterRow
 from .console import err, out, until_output_closes
+from .interrupt import cancel_on_signal
 
 T = TypeVar("T")
 app = typer.Typer(name="station", help="The central station: meters in, bills out.", no_args_is_help=True)
@@ -73,11 +73,7 @@ def serve(
 
 
 async def _serve(data: Path, host: str, push_port: int, port: int) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows: Ctrl-C arrives as a cancellation anyhow
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    cancel_on_signal()
     async with Station(data, RealClock()) as station:
         if push_port:
             server = await station.serve_push(host, push_port)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
 import sys
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..system import Options, System
 from .console import err
+from .interrupt import cancel_on_signal
 
 app = typer.Typer()
 
@@ -65,11 +64,7 @@ def up(
 
 async def _run(options: Options, seconds: float | None) -> dict[str, object] | None:
     """Bring the system up, live, and down again; the summary, or None when interrupted before it was up."""
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows: Ctrl-C arrives as a cancellation anyhow
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    cancel_on_signal()
     summary: dict[str, object] | None = None
     try:
         async with System(options) as system:
